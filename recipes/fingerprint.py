@@ -1,0 +1,28 @@
+"""The identity of a stage: a hash of all that decides its output, and of nothing else."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def fingerprint(*, do: str, version: int, params: dict[str, Any], inputs: dict[str, str]) -> str:
+    """12 hex digits. `inputs` maps roles to identities: stage fingerprints or content hashes. Mappings keep their order:
+    the order of filters decides the output."""
+    canonical = json.dumps([do, version, params, inputs], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def file_hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """Of a file, or of a folder's files with their relative names."""
+    if path.is_file():
+        return file_hash(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{file_hash(file)}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,90 @@
+"""A page and its overrides become one frozen recipe: Hydra's Compose API composes, pydantic validates.
+
+Nothing here imports torch or datatrove; errors name the page, the key, the value and the nearest valid name.
+"""
+
+from pathlib import Path
+from typing import Any, get_args
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from recipes.schema import CurateRecipe, CurateStage, TrainRecipe, nearest
+
+RECIPES = Path(__file__).parent
+KINDS = ("curate", "train")
+STAGE_KINDS = tuple(kind.model_fields["do"].annotation.__args__[0] for kind in get_args(get_args(CurateStage)[0]))
+
+
+def pages() -> list[str]:
+    """All pages: "curate/NAME" and "train/NAME"."""
+    return [f"{kind}/{file.stem}" for kind in KINDS for file in sorted((RECIPES / kind).glob("*.yaml"))]
+
+
+def groups() -> dict[str, list[str]]:
+    """Config groups and their options: {"model": ["demo", "llama3_1_8b", ...], ...}."""
+    folders = sorted(p for p in RECIPES.iterdir() if p.is_dir() and p.name not in KINDS)
+    found = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
+    return {name: options for name, options in found.items() if options}
+
+
+def load(page: str, overrides: list[str] | tuple[str, ...] = ()) -> CurateRecipe | TrainRecipe:
+    """The recipe of a page. Overrides are Hydra's: `branch=long stages.decay.lr.peak=1e-5 ~stages.clean.filters.words`.
+
+    Raises ValueError for an unknown page, key, option or value."""
+    if page not in pages():
+        raise ValueError(f"there is no page {page!r}; {nearest(page, pages())}")
+    content = _compose(page, list(overrides))
+    kind: type[CurateRecipe] | type[TrainRecipe] = TrainRecipe if page.startswith("train/") else CurateRecipe
+    try:
+        return kind.model_validate({"page": page, **content})
+    except ValidationError as error:
+        raise ValueError(f"page {page}: {_explain(error)}") from None
+
+
+def _compose(page: str, overrides: list[str]) -> dict[str, Any]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(RECIPES), version_base="1.3"):
+        try:
+            config = compose(config_name=page, overrides=[_forced(override) for override in overrides])
+            content = OmegaConf.to_container(config, resolve=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ValueError(f"page {page}: {' '.join(str(error).split())}") from None
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def _forced(override: str) -> str:
+    """`key=value` becomes `++key=value`, so that keys a page leaves at their default can be set too and the schema alone
+    judges which keys exist. Group choices (`model=demo`) are checked here and stay as they are."""
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        raise ValueError(f"cannot read the override {override!r}; write it as key=value (Hydra's grammar)") from None
+    options = groups().get(parsed.key_or_group)
+    if options is None:
+        return f"++{override}" if parsed.type is OverrideType.CHANGE else override
+    chosen = parsed.value()
+    for option in chosen if isinstance(chosen, list) else [chosen]:
+        if option not in options:
+            raise ValueError(f"{parsed.key_or_group}={option}: there is no such option; {nearest(str(option), options)}")
+    return override
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for problem in error.errors():
+        # pydantic puts the tag of a discriminated union into the path: stages.NAME.TAG.key
+        loc = [str(key) for key in problem["loc"]]
+        where = ".".join(loc[:2] + loc[3:] if loc[:1] == ["stages"] and len(loc) > 2 and loc[2] in STAGE_KINDS else loc)
+        message = problem["msg"].removeprefix("Value error, ")
+        given = problem.get("input")
+        shown = "" if isinstance(given, dict) or problem["type"] in ("value_error", "missing") else f" (got {given!r})"
+        parts.append(f"{where}: {message}{shown}" if where else f"{message}{shown}")
+    return "; ".join(parts)

@@ -1,0 +1,177 @@
+"""The record beside a finished stage: written last, to a temporary name, then renamed. If it exists, the stage is finished.
+
+Ranks hash their own output files (`RankRecord`), so that publishing a stage of many ranks reads only small records.
+"""
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from recipes.fingerprint import file_hash
+from recipes.stage import LOGS, MANIFEST, RECIPE, Stage, write_atomically
+
+PACKAGES = ("datatrove", "fasttext-numpy2", "tokenizers", "pyarrow", "torch", "megatron-core", "transformer-engine", "transformers")
+NUM_EXAMPLES = 3  # kept a reason
+NUM_NAMES = 20  # of unreadable files kept a type
+
+
+@dataclass
+class RankRecord:
+    """What one rank of a stage did. `counts` is a tree of integers, `examples` and `names` are short lists by key."""
+
+    rank: int
+    counts: dict[str, Any] = field(default_factory=dict)
+    examples: dict[str, list[Any]] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    started: float = 0.0
+
+
+def describe_files(folder: Path, files: Iterable[Path]) -> list[dict[str, Any]]:
+    """Path inside the folder, size in bytes and sha256 of each file, sorted by path."""
+    return [
+        {"path": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": file_hash(file)}
+        for file in sorted(files)
+    ]
+
+
+def output_files(folder: Path) -> list[Path]:
+    """All files of a stage folder that are outputs: not logs, not the recipe, not temporary."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.relative_to(folder).parts[0] not in (LOGS, RECIPE, MANIFEST)
+        and not path.name.endswith(".tmp")
+    )
+
+
+def write_rank(folder: Path, record: RankRecord) -> None:
+    write_atomically(folder / LOGS / "ranks" / f"{record.rank:05d}.json", orjson.dumps(asdict(record)))
+
+
+def read_ranks(folder: Path, num_ranks: int) -> list[RankRecord]:
+    """The records of all ranks. A missing one is an error that names it: a stage is never published without it."""
+    records = []
+    for rank in range(num_ranks):
+        path = folder / LOGS / "ranks" / f"{rank:05d}.json"
+        if not path.is_file():
+            raise ValueError(f"rank {rank} of {num_ranks} has not finished in {folder}; run it again")
+        records.append(RankRecord(**orjson.loads(path.read_bytes())))
+    return records
+
+
+def merge_counts(trees: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Adds up trees of integers; keys sorted, so that the sum does not depend on which rank met a key first."""
+    total: dict[str, Any] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            total[key] = merge_counts([total.get(key, {}), value]) if isinstance(value, dict) else total.get(key, 0) + value
+    return dict(sorted(total.items()))
+
+
+def merge_lists(lists: Iterable[dict[str, list[Any]]], limit: int) -> dict[str, list[Any]]:
+    total: dict[str, list[Any]] = {}
+    for by_key in lists:
+        for key, values in by_key.items():
+            total.setdefault(key, []).extend(values)
+    return {key: values[:limit] for key, values in sorted(total.items())}
+
+
+def publish(
+    stage: Stage,
+    *,
+    counts: dict[str, Any],
+    started: float,
+    files: list[dict[str, Any]] | None = None,
+    examples: dict[str, list[Any]] | None = None,
+    names: dict[str, list[str]] | None = None,
+    details: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Writes the manifest: from here on the stage is finished. `files` None: all output files are hashed here.
+    `details` holds what only this kind of stage has to say (metrics, ledger, parity)."""
+    now = time.time()
+    record = {
+        "page": stage.page,
+        "stage": stage.name,
+        "room": stage.room,
+        "do": stage.do,
+        "version": stage.version,
+        "fingerprint": stage.fingerprint,
+        "params": stage.params,
+        "inputs": {role: {"identity": entry.identity, "made_by": _folder_name(entry.stage)} for role, entry in stage.inputs.items()},
+        "run": stage.run,
+        "counts": counts,
+        "examples": examples or {},
+        "names": names or {},
+        "details": details or {},
+        "outputs": describe_files(stage.folder, output_files(stage.folder)) if files is None else files,
+        "software": software(),
+        "command": " ".join(sys.argv),
+        "started": _iso(started),
+        "ended": _iso(now),
+        "seconds": round(now - started, 3),
+    }
+    write_atomically(stage.folder / MANIFEST, orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+    return record
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ValueError(f"{folder} is not a finished stage: it has no {MANIFEST}")
+    record: dict[str, Any] = orjson.loads(path.read_bytes())
+    return record
+
+
+def changed_files(folder: Path) -> list[str]:
+    """Outputs of a finished stage that are missing, changed, or were added since: 'path (why)'."""
+    recorded = {entry["path"]: entry for entry in read_manifest(folder)["outputs"]}
+    problems = []
+    for path, entry in recorded.items():
+        file = folder / path
+        if not file.is_file():
+            problems.append(f"{path} (missing)")
+        elif file.stat().st_size != entry["bytes"]:
+            problems.append(f"{path} (size {file.stat().st_size}, recorded {entry['bytes']})")
+        elif file_hash(file) != entry["sha256"]:
+            problems.append(f"{path} (content changed)")
+    present = {file.relative_to(folder).as_posix() for file in output_files(folder)}
+    return problems + [f"{path} (not recorded)" for path in sorted(present - recorded.keys())]
+
+
+@cache
+def software() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("midtrain", *PACKAGES):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    found["commit"] = _commit()
+    return found
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    answer = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True)
+    return answer.stdout.strip() if answer.returncode == 0 else "unknown"
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _folder_name(folder: str | None) -> str | None:
+    """`page/stage-fingerprint` of a stage folder."""
+    return None if folder is None else "/".join(Path(folder).parts[-3:])

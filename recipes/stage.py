@@ -1,0 +1,125 @@
+"""A stage folder: `recipe.yaml` (what to do, fully resolved), the outputs, `logs/` (never outputs), `manifest.json` (last).
+
+A node reads a stage from its folder and nothing else: it never composes a page and never sees an override.
+"""
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+RECIPE = "recipe.yaml"
+MANIFEST = "manifest.json"
+LOGS = "logs"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something a stage reads: `location` is a path or URI (globs allowed); `stage` is the folder of the stage that made
+    it, None for files from outside."""
+
+    location: str
+    identity: str
+    stage: str | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One unit of work. `params` and the identities of `inputs` decide the output; `run` (cluster, parallelism, cadence)
+    never does."""
+
+    page: str
+    name: str
+    room: str
+    do: str
+    version: int
+    params: dict[str, Any]
+    inputs: dict[str, Input]
+    run: dict[str, Any]
+    fingerprint: str
+    folder: Path
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.folder / MANIFEST).is_file()
+
+    def input(self, role: str) -> str:
+        """The absolute path or URI of an input."""
+        if role not in self.inputs:
+            raise ValueError(f"stage {self.page}/{self.name} has no input {role!r}; it has {sorted(self.inputs)}")
+        return self.inputs[role].location
+
+
+def write_stage(stage: Stage) -> None:
+    """Writes recipe.yaml; paths inside the results' root become relative, so that the root can be moved."""
+    record = asdict(stage)
+    del record["folder"]
+    record["inputs"] = {role: _relative(entry, stage.folder) for role, entry in stage.inputs.items()}
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
+    write_atomically(stage.folder / RECIPE, text.encode())
+
+
+def read_stage(folder: Path | str) -> Stage:
+    folder = Path(folder).absolute()
+    file = folder / RECIPE
+    if not file.is_file():
+        raise ValueError(f"{folder} is not a stage folder: it has no {RECIPE}; make it with: midtrain plan PAGE --write")
+    record = yaml.safe_load(file.read_text())
+    inputs = {role: _absolute(Input(**entry), folder) for role, entry in record.pop("inputs").items()}
+    return Stage(**record, inputs=inputs, folder=folder)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def report_progress(folder: Path, rank: int, done: int, total: int | None, unit: str) -> None:
+    """Leaves a rank's progress where the command line looks for it. Cheap, but callers limit it to a few times a second."""
+    record = {"done": done, "total": total, "unit": unit, "time": time.time()}
+    path = folder / LOGS / "progress" / f"{rank:05d}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(orjson.dumps(record))
+    os.replace(temporary, path)
+
+
+def read_progress(folder: Path) -> list[dict[str, Any]]:
+    records = []
+    for path in sorted((folder / LOGS / "progress").glob("[0-9]*.json")):
+        records.append(orjson.loads(path.read_bytes()))
+    return records
+
+
+def is_uri(location: str) -> bool:
+    return "://" in location
+
+
+def _relative(entry: Input, folder: Path) -> dict[str, Any]:
+    if entry.stage is None:
+        return asdict(entry)
+    return {
+        "location": os.path.relpath(entry.location, folder),
+        "identity": entry.identity,
+        "stage": os.path.relpath(entry.stage, folder),
+    }
+
+
+def _absolute(entry: Input, folder: Path) -> Input:
+    if entry.stage is None:
+        return entry
+    return Input(
+        location=os.path.normpath(folder / entry.location),
+        identity=entry.identity,
+        stage=os.path.normpath(folder / entry.stage),
+    )
