@@ -1,0 +1,118 @@
+"""What one rank of a stage keeps on record: counts, a few examples, and every dropped document with its reason.
+
+A `Book` travels inside the datatrove pipeline (executors copy pipelines, so nothing outside it may be relied on) and is
+closed by the pipeline's last step, which writes the rank's record beside the others.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datatrove.data import Document
+
+from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
+
+DOCUMENT_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.large_string())])
+ROWS_PER_GROUP = 2_000
+EXAMPLE_CHARS = 600
+
+
+def to_row(doc: Document) -> dict[str, str]:
+    """Metadata become one JSON text with sorted keys: any filter may add a field without changing the files' schema."""
+    return {"id": doc.id, "text": doc.text, "metadata": json.dumps(doc.metadata, sort_keys=True, ensure_ascii=False, default=str)}
+
+
+class ShardWriter:
+    """A parquet file of documents under a temporary name until it is closed. The same documents give the same bytes."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.rows: list[dict[str, str]] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._file = pq.ParquetWriter(self._temporary, DOCUMENT_SCHEMA, compression="zstd")
+
+    def write(self, doc: Document) -> None:
+        self.rows.append(to_row(doc))
+        if len(self.rows) >= ROWS_PER_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+        self._temporary.replace(self.path)
+
+    def _flush(self) -> None:
+        if self.rows:
+            self._file.write_table(pa.Table.from_pylist(self.rows, schema=DOCUMENT_SCHEMA))
+            self.rows = []
+
+
+def read_shard(path: Path) -> Iterator[Document]:
+    """Documents of a shard that an earlier stage wrote, in order."""
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS_PER_GROUP):
+        for row in batch.to_pylist():
+            yield Document(text=row["text"], id=row["id"], metadata=json.loads(row["metadata"]))
+
+
+def num_documents(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+class Book:
+    """Counts, examples, unreadable files and dropped documents of one rank. `folder` is the stage's."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.rank = 0
+        self.started = 0.0
+        self.bytes_read = 0  # of bytes_total: how far the reader is
+        self.bytes_total = 0
+        self.counts: dict[str, Any] = {}
+        self.examples: dict[str, list[Any]] = {}
+        self.names: dict[str, list[str]] = {}
+        self._writers: dict[str, ShardWriter] = {}
+
+    def count(self, *keys: str, n: int = 1) -> None:
+        """Adds n to the counter at a path of keys: count("dropped", "language", "documents")."""
+        tree = self.counts
+        for key in keys[:-1]:
+            tree = tree.setdefault(key, {})
+        tree[keys[-1]] = tree.get(keys[-1], 0) + n
+
+    def example(self, key: str, doc: Document, **more: Any) -> None:
+        examples = self.examples.setdefault(key, [])
+        if len(examples) < NUM_EXAMPLES:
+            url = doc.metadata.get("url")
+            examples.append({"id": doc.id, "url": url, "text": doc.text[:EXAMPLE_CHARS], **more})
+
+    def name(self, key: str, name: str) -> None:
+        """Remembers the name of a file that was counted under `key`."""
+        names = self.names.setdefault(key, [])
+        if name not in names and len(names) < NUM_NAMES:
+            names.append(name)
+
+    def unreadable(self, kind: str, file: str, what: str = "records") -> None:
+        """Counts a record (or file) that could not be read, by type, and names its file."""
+        self.count("unreadable", what, kind)
+        self.name(f"{what}/{kind}", file)
+
+    def drop(self, doc: Document, reason: str, detail: str = "") -> None:
+        """Puts a document on record under dropped/<reason>/. `detail` says which rule of the filter, or why exactly."""
+        doc.metadata["dropped_because"] = detail or reason
+        if reason not in self._writers:
+            self._writers[reason] = ShardWriter(self.folder / "dropped" / reason / f"{self.rank:05d}.parquet")
+        self._writers[reason].write(doc)
+        self.count("dropped", reason, "documents")
+        self.count("dropped", reason, "characters", n=len(doc.text))
+        if detail:
+            self.count("details", reason, detail)
+        self.example(f"dropped/{reason}", doc, why=detail or reason)
+
+    def close(self) -> None:
+        for reason in sorted(self._writers):
+            self._writers[reason].close()
+        self._writers = {}

@@ -1,0 +1,187 @@
+"""The datatrove steps that stages share: reading and writing shards, progress, drops, and each rank's record."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from datatrove.data import Document, DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+
+from curation.book import Book, ShardWriter, num_documents, read_shard
+from recipes.manifest import RankRecord, describe_files, output_files, write_rank
+from recipes.stage import report_progress
+
+DOCUMENTS = "documents"
+PROGRESS_SECONDS = 0.3
+
+class Begin(PipelineStep):
+    """First: tells the book its rank."""
+
+    name = "begin"
+
+    def __init__(self, book: Book):
+        super().__init__()
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
+        self.book.rank = rank
+        self.book.started = time.time()
+        return data
+
+
+class ReadDocuments(PipelineStep):
+    """The shard of this rank that the stage before wrote."""
+
+    name = "documents"
+
+    def __init__(self, documents: Path, book: Book):
+        super().__init__()
+        self.documents = documents
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        shard = self.documents / DOCUMENTS / f"{rank:05d}.parquet"
+        self.book.bytes_total = num_documents(shard)  # counted in documents here: as good a measure of the way
+        for doc in read_shard(shard):
+            self.book.bytes_read += 1
+            yield doc
+
+
+class Progress(PipelineStep):
+    """Counts what comes in, and a few times a second says how far it is."""
+
+    name = "progress"
+
+    def __init__(self, folder: Path, book: Book):
+        super().__init__()
+        self.folder = folder
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        reported, done = 0.0, 0
+        for doc in data or ():
+            done += 1
+            self.book.count("documents_in")
+            self.book.count("characters_in", n=len(doc.text))
+            if time.monotonic() - reported > PROGRESS_SECONDS:
+                reported = time.monotonic()
+                total = done * self.book.bytes_total // self.book.bytes_read if self.book.bytes_read else None
+                report_progress(self.folder, rank, done, total, "documents")
+            yield doc
+        report_progress(self.folder, rank, done, done, "documents")
+
+
+class WriteDocuments(PipelineStep):
+    name = "write"
+
+    def __init__(self, folder: Path, book: Book):
+        super().__init__()
+        self.folder = folder
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        writer = ShardWriter(self.folder / DOCUMENTS / f"{rank:05d}.parquet")
+        for doc in data or ():
+            writer.write(doc)
+            self.book.count("documents_out")
+            self.book.count("characters_out", n=len(doc.text))
+            self.book.example("kept", doc)
+            yield doc
+        writer.close()
+
+
+class Close(PipelineStep):
+    """Last: drains the pipeline, closes the book, hashes the rank's files and leaves the rank's record."""
+
+    name = "record"
+
+    def __init__(self, folder: Path, book: Book, describe: Callable[[], dict[str, Any]] | None):
+        super().__init__()
+        self.folder = folder
+        self.book = book
+        self.describe = describe
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        for _ in data or ():
+            pass
+        self.book.close()
+        if self.describe is not None and rank == 0:
+            self.book.examples["details"] = [self.describe()]
+        mine = [f for f in output_files(self.folder) if world_size == 1 or f.name.split(".")[0] == f"{rank:05d}"]
+        write_rank(
+            self.folder,
+            RankRecord(
+                rank=rank,
+                counts=self.book.counts,
+                examples=self.book.examples,
+                names=self.book.names,
+                files=describe_files(self.folder, mine),
+                started=self.book.started,
+            ),
+        )
+
+
+class Whole(PipelineStep):
+    """A stage that is one function over all documents: its counts and details become the rank's record."""
+
+    name = "whole"
+
+    def __init__(self, work: Callable[[], tuple[dict[str, Any], dict[str, Any]]], book: Book):
+        super().__init__()
+        self.work = work
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        counts, details = self.work()
+        self.book.counts |= counts
+        self.book.examples["details"] = [details]
+
+
+class MinChars(PipelineStep):
+    name = "min_chars"
+
+    def __init__(self, min_chars: int, book: Book):
+        super().__init__()
+        self.min_chars = min_chars
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        for doc in data or ():
+            if len(doc.text) < self.min_chars:
+                self.book.drop(doc, "read_too_short")
+            else:
+                yield doc
+
+
+class Exclusions:
+    """What datatrove's filters call an exclusion writer: puts dropped documents into the book under the filter's name."""
+
+    def __init__(self, name: str, book: Book):
+        self.name = name
+        self.book = book
+
+    def __enter__(self) -> "Exclusions":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, doc: Document, rank: int = 0) -> None:
+        self.book.drop(doc, self.name, str(doc.metadata.pop("filter_reason", "")))
+
+
+class Histogram(PipelineStep):
+    """Counts kept documents by tenths of a score."""
+
+    name = "histogram"
+
+    def __init__(self, key: str, book: Book):
+        super().__init__()
+        self.key = key
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        for doc in data or ():
+            self.book.count("scores", self.key, f"{min(int(doc.metadata[self.key] * 10), 9) / 10:.1f}")
+            yield doc

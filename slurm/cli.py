@@ -1,0 +1,325 @@
+"""The command line. Exit status: 0 done, 1 failed, 2 the user's mistake, 75 interrupted but resumable."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+import yaml
+from click.shell_completion import CompletionItem
+from rich.console import Console
+
+from recipes.load import groups, pages
+from recipes.stage import Stage, read_stage
+from slurm.plan import Plan, ends_of, plan
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+complaints = Console(stderr=True, highlight=False)
+
+
+class PageType(click.ParamType):
+    """A page's name, completed by the shell."""
+
+    name = "page"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(page) for page in pages() if page.startswith(incomplete)]
+
+
+class OverrideType(click.ParamType):
+    """`group=option` and `key=value`, the groups completed by the shell."""
+
+    name = "override"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        choices = [f"{group}={option}" for group, options in groups().items() for option in options]
+        return [CompletionItem(choice) for choice in [*choices, "root="] if choice.startswith(incomplete)]
+
+
+def takes_page(command: Callable[..., Any]) -> Callable[..., Any]:
+    """PAGE and overrides; a user's mistake (ValueError) becomes one line and exit status 2."""
+
+    @click.argument("page", type=PageType())
+    @click.argument("overrides", nargs=-1, type=OverrideType())
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except ValueError as error:
+            complaints.print(f"[red]error:[/] {error}", soft_wrap=True)
+            sys.exit(2)
+
+    return wrapped
+
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
+
+
+def print_json(record: dict[str, Any]) -> None:
+    click.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="midtrain")
+def main() -> None:
+    """Raw mathematics pages, QA and chain-of-thought data in; an RL-ready base model out.
+
+    \b
+    midtrain show                                   pages and config groups
+    midtrain plan train/demo                        what would be done, and what is done
+    midtrain run train/demo                         do it (again: goes on where it was)
+    midtrain run train/demo branch=demo_long        only one branch
+    midtrain plan train/octothinker_3b branch=long cluster=h100
+
+    Overrides are Hydra's: key=value, group=option, ~key; DATASET:key=value reaches a dataset's page.
+    Shell completion: eval "$(_MIDTRAIN_COMPLETE=bash_source midtrain)"
+    """
+
+
+@main.command()
+@click.argument("page", type=PageType(), required=False)
+@click.argument("overrides", nargs=-1, type=OverrideType())
+@as_json
+def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
+    """A page as it will be read, every default filled in; without PAGE all pages and groups.
+
+    \b
+    midtrain show
+    midtrain show curate/demo_web stages.dedup.min_jaccard=0.8
+    """
+    from recipes.load import load
+
+    if page is None:
+        record: dict[str, Any] = {"pages": pages(), "groups": groups()}
+    else:
+        try:
+            record = load(page, overrides).model_dump(mode="json")
+        except ValueError as error:
+            complaints.print(f"[red]error:[/] {error}", soft_wrap=True)
+            sys.exit(2)
+    if json_:
+        print_json(record)
+    else:
+        click.echo(yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120).rstrip())
+
+
+@main.command("plan")
+@takes_page
+@as_json
+def plan_command(page: str, overrides: tuple[str, ...], json_: bool) -> None:
+    """Stages in the order of work: done, resumable or missing; documents, tokens, epochs and device-hours.
+
+    \b
+    midtrain plan train/octothinker_3b branch=long cluster=h100
+    midtrain plan train/demo demo_web:stages.math.filters.math_classifier.min_score=0.7
+    """
+    from slurm.describe import describe_plan
+    from slurm.display import print_plan
+
+    record = describe_plan(plan(page, overrides))
+    if json_:
+        print_json(record)
+    else:
+        print_plan(console, record)
+
+
+@main.command()
+@takes_page
+def run(page: str, overrides: tuple[str, ...]) -> None:
+    """Does all stages on this machine. Run it again at any time: finished stages are skipped, others go on.
+
+    \b
+    midtrain run train/demo
+    midtrain run curate/demo_web root=/data/runs stages.math.filters.math_classifier.min_score=0.7
+    """
+    sys.exit(walk(plan(page, overrides)))
+
+
+def walk(planned: Plan) -> int:
+    """Runs a plan with live bars and says where the results lie."""
+    from slurm.display import Live
+    from slurm.run import INTERRUPTED, Runner, link_results
+
+    done = sum(stage.is_finished for stage in planned.stages)
+    if done:
+        console.print(f"{done} of {len(planned.stages)} stages are done already")
+    with Live(console, planned.page) as live:
+        runner = Runner(planned, live.on_event)
+        live.runner = runner
+        status = runner.run(live.tick)
+    link_results(planned)
+    folder = planned.stages[-1].folder.parent
+    if status == INTERRUPTED:
+        console.print("interrupted; the same command goes on from here")
+    elif status == 1:
+        complaints.print(f"[red]{len(runner.failures)} stage(s) failed;[/] mend the cause and run the same command again")
+    else:
+        console.print(f"report       {shown(folder / 'report.html')}")
+        for link in sorted((folder / "export").glob("*")) if (folder / "export").is_dir() else []:
+            console.print(f"checkpoint   {shown(link)}")
+    return status
+
+
+def shown(path: Path) -> str:
+    """Relative to where the user stands, if below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@main.command()
+@takes_page
+@as_json
+def status(page: str, overrides: tuple[str, ...], json_: bool) -> None:
+    """How far each stage is, from manifests and progress records.
+
+    \b
+    midtrain status train/demo
+    midtrain status train/demo --json
+    """
+    from slurm.describe import describe_status
+    from slurm.display import print_status
+
+    record = describe_status(plan(page, overrides))
+    if json_:
+        print_json(record)
+    else:
+        print_status(console, record)
+
+
+@main.command()
+@takes_page
+@as_json
+def verify(page: str, overrides: tuple[str, ...], json_: bool) -> None:
+    """Re-hashes the outputs of a finished run and names every file that changed (exit status 1 then).
+
+    \b
+    midtrain verify train/demo
+    """
+    from slurm.describe import describe_verification
+
+    record = describe_verification(plan(page, overrides))
+    if json_:
+        print_json(record)
+    else:
+        for row in record["stages"]:
+            for problem in row["changed"]:
+                complaints.print(f"[red]changed:[/] {shown(Path(row['folder']))}/{problem}", soft_wrap=True)
+        files = sum(row["files"] for row in record["stages"])
+        size = sum(row["bytes"] for row in record["stages"])
+        verdict = "unchanged" if record["unchanged"] else "NOT as they were made"
+        console.print(f"{files:,} files of {len(record['stages'])} finished stages ({size:,} bytes): {verdict}")
+        if record["unfinished"]:
+            console.print(f"not finished, so not verified: {', '.join(record['unfinished'])}")
+    sys.exit(0 if record["unchanged"] else 1)
+
+
+@main.command()
+@click.argument("run_", metavar="RUN")
+@click.option("--step", type=int, required=True, help="Step of the stage, from 1.")
+@click.option("--root", default="runs", help="Folder of the results.")
+@as_json
+def trace(run_: str, step: int, root: str, json_: bool) -> None:
+    """The documents of one step's batch: id, url, source. RUN is PAGE/STAGE or a stage folder.
+
+    \b
+    midtrain trace train/demo/decay_long --step 7
+    """
+    try:
+        folder = find_stage(run_, Path(root)).folder
+        from pretrain.ledger import trace as trace_step
+
+        rows = trace_step(folder, step)
+    except ValueError as error:
+        complaints.print(f"[red]error:[/] {error}", soft_wrap=True)
+        sys.exit(2)
+    if json_:
+        print_json({"run": str(folder), "step": step, "documents": rows})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("sample", "dataset", "tokens", "id", "url"):
+        table.add_column(column, justify="right" if column in ("sample", "tokens") else "left", overflow="fold")
+    for row in rows:
+        tokens = str(row["num_tokens"])
+        table.add_row(str(row["sample"]), row["dataset"], tokens, str(row["id"]), str(row["url"] or ""))
+    console.print(table)
+
+
+def find_stage(name: str, root: Path) -> Stage:
+    """The newest stage folder of PAGE/STAGE, or the folder itself."""
+    if (Path(name) / "recipe.yaml").is_file():
+        return read_stage(Path(name))
+    page, _, stage = name.rpartition("/")
+    found = [read_stage(file.parent) for file in (root / page).glob(f"{stage}-*/recipe.yaml")] if page and stage else []
+    named = [entry for entry in found if entry.name == stage]
+    if not named:
+        there = sorted({file.parent.name.rpartition("-")[0] for file in (root / page).glob("*/recipe.yaml")}) if page else []
+        hint = f"stages there: {', '.join(there)}" if there else "run its page first, or name the results with --root"
+        raise ValueError(f"there is no stage {name!r} under {root}; {hint}")
+    return max(named, key=lambda entry: (entry.is_finished, (entry.folder / "recipe.yaml").stat().st_mtime))
+
+
+@main.command()
+@takes_page
+def report(page: str, overrides: tuple[str, ...]) -> None:
+    """One static HTML page of what is finished so far; a finished page's report is made by `run`.
+
+    \b
+    midtrain report train/demo
+    """
+    from recipes.report.make import render
+    from recipes.stage import write_atomically
+    from slurm.run import link_results
+
+    planned = plan(page, overrides)
+    last = planned.stages[-1]
+    if last.is_finished:
+        link_results(planned)
+        console.print(shown(last.folder.parent / "report.html"))
+        return
+    made = [stage for stage in planned.stages if stage.do != "report"]
+    finished = [stage.folder for stage in made if stage.is_finished]
+    missing = [f"{stage.page}/{stage.name}" for stage in made if not stage.is_finished]
+    if not finished:
+        raise ValueError(f"nothing of {page} is finished; make it with: midtrain run {page}")
+    draft = last.folder.parent / "report_draft.html"
+    write_atomically(draft, render(page, finished, missing=missing).encode())
+    console.print(shown(draft))
+
+
+@main.command()
+@takes_page
+@click.option("--to", type=click.Path(path_type=Path), help="Copy the checkpoints into this folder (one folder a branch).")
+def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
+    """The Hugging Face checkpoints of a train page, after the parity gate; makes what is missing.
+
+    \b
+    midtrain export train/demo
+    midtrain export train/octothinker_3b branch=long --to /models/octothinker
+    """
+    from recipes.schema import TrainRecipe
+
+    planned = plan(page, overrides)
+    if not isinstance(planned.recipe, TrainRecipe):
+        raise ValueError(f"{page} makes a dataset, not a model; export takes a train page")
+    if not planned.is_finished:
+        status = walk(planned)
+        if status:
+            sys.exit(status)
+    for name in ends_of(planned.recipe):
+        folder = next(stage.folder for stage in planned.stages if stage.name == f"export_{name}") / "hf"
+        if to is not None:
+            target = to / name
+            if target.exists():
+                raise ValueError(f"--to: {target} exists already; remove it or choose another folder")
+            shutil.copytree(folder, target)
+            folder = target
+        console.print(shown(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Plans and states in numbers: what `plan`, `status` and `verify` print and give as JSON."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from pretrain.cost import flops_per_token, num_parameters
+from recipes.manifest import changed_files, read_manifest
+from recipes.schema import Cluster, Model, TrainParams
+from recipes.stage import Stage, read_progress
+from slurm.plan import Plan, state
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    stages = [describe_stage(stage, plan) for stage in plan.stages]
+    hours = [row["device_hours"] for row in stages if row.get("device_hours") is not None and row["state"] != "done"]
+    return {
+        "page": plan.page,
+        "root": str(plan.stages[0].folder.parents[2]),
+        "stages": stages,
+        "problems": plan.problems,
+        "warnings": plan.warnings + _epoch_warnings(stages),
+        "tokens": sum(row["tokens"] for row in stages if row["do"] == "train"),
+        "device_hours_left": round(sum(hours), 4),
+    }
+
+
+def describe_stage(stage: Stage, plan: Plan) -> dict[str, Any]:
+    """State, and what is known of documents, tokens, epochs and cost."""
+    row: dict[str, Any] = {
+        "page": stage.page,
+        "stage": stage.name,
+        "do": stage.do,
+        "fingerprint": stage.fingerprint,
+        "state": state(stage),
+        "documents": None,
+        "tokens": None,
+    }
+    if stage.is_finished:
+        counts = read_manifest(stage.folder)["counts"]
+        row["documents"] = counts.get("documents_out", counts.get("documents"))
+        row["tokens"] = counts.get("tokens")
+    if stage.do == "train":
+        row |= train_numbers(stage, Cluster.model_validate(stage.run["cluster"]), plan)
+    return row
+
+
+def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
+    """Tokens, FLOPs and device-hours of a training stage; epochs of each source where its tokens are known."""
+    params = TrainParams.model_validate(stage.params)
+    tokens = params.steps * params.global_batch_size * params.sequence_length
+    flops = tokens * flops_per_token(params.model, params.sequence_length)
+    epochs: dict[str, float | None] = {}
+    for dataset, share in params.blend.items():
+        folder = Path(stage.inputs[f"dataset/{dataset}"].location)
+        known = read_manifest(folder)["counts"].get("train_tokens") if (folder / "manifest.json").is_file() else None
+        epochs[dataset] = round(share * tokens / known, 3) if known else None
+    seconds = flops / (cluster.peak_tflops * 1e12 * cluster.mfu)
+    return {
+        "steps": params.steps,
+        "tokens": tokens,
+        "blend": dict(params.blend),
+        "epochs": epochs,
+        "parameters": num_parameters(Model.model_validate(params.model)),
+        "flops": flops,
+        "device_hours": round(seconds / 3600, 4),
+        "days": round(seconds / 86400 / (cluster.nodes * cluster.processes_per_node), 3),
+    }
+
+
+def _epoch_warnings(stages: list[dict[str, Any]]) -> list[str]:
+    """Above four epochs repeated data are worth little (Muennighoff et al. 2023; FineMath saw a plateau at ten)."""
+    return [
+        f"{row['stage']}: {dataset} would be seen {epochs:.1f} times"
+        for row in stages
+        for dataset, epochs in row.get("epochs", {}).items()
+        if epochs and epochs > 4
+    ]
+
+
+def describe_status(plan: Plan) -> dict[str, Any]:
+    """Each stage's state, and how far the running ones are."""
+    rows = []
+    for stage in plan.stages:
+        row: dict[str, Any] = {"page": stage.page, "stage": stage.name, "state": state(stage), "folder": str(stage.folder)}
+        if stage.is_finished:
+            manifest = read_manifest(stage.folder)
+            row |= {"seconds": manifest["seconds"], "ended": manifest["ended"], "counts": manifest["counts"]}
+        elif row["state"] == "resumable":
+            row["progress"] = progress_of(stage.folder)
+        rows.append(row)
+    done = sum(row["state"] == "done" for row in rows)
+    return {"page": plan.page, "finished": done == len(rows), "done": done, "total": len(rows), "stages": rows}
+
+
+def progress_of(folder: Path) -> dict[str, Any]:
+    """What all ranks of a stage have done together; `total` None where it is not known; `age` in seconds."""
+    records = read_progress(folder)
+    totals = [record["total"] for record in records]
+    return {
+        "done": sum(record["done"] for record in records),
+        "total": sum(totals) if totals and None not in totals else None,
+        "unit": records[0]["unit"] if records else "",
+        "age": round(time.time() - max(record["time"] for record in records), 1) if records else None,
+    }
+
+
+def describe_verification(plan: Plan) -> dict[str, Any]:
+    """Re-hashes the outputs of every finished stage."""
+    rows = []
+    for stage in plan.stages:
+        if stage.is_finished:
+            outputs = read_manifest(stage.folder)["outputs"]
+            row = {"page": stage.page, "stage": stage.name, "folder": str(stage.folder), "files": len(outputs)}
+            rows.append({**row, "bytes": sum(entry["bytes"] for entry in outputs), "changed": changed_files(stage.folder)})
+    unfinished = [f"{stage.page}/{stage.name}" for stage in plan.stages if not stage.is_finished]
+    return {
+        "page": plan.page,
+        "unchanged": not any(row["changed"] for row in rows),
+        "finished": not unfinished,
+        "stages": rows,
+        "unfinished": unfinished,
+    }

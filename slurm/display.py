@@ -1,0 +1,140 @@
+"""What a person sees: tables of plans and states, and live bars while stages run."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from recipes.stage import Stage
+from slurm.describe import progress_of
+from slurm.run import Runner, summary
+
+STATES = {"done": "[green]done[/]", "resumable": "[yellow]resumable[/]", "missing": "[dim]missing[/]"}
+PLAIN_SECONDS = 20.0  # between lines about a running stage where there is no terminal
+
+
+def human(number: float | None) -> str:
+    """1234567 -> 1.23M; None -> empty."""
+    if number is None:
+        return ""
+    for limit, sign in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if abs(number) >= limit:
+            return f"{number / (1e3 if sign == 'k' else limit):.4g}{sign}"
+    return f"{number:,.0f}"
+
+
+def print_plan(console: Console, record: dict[str, Any]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("page", "stage", "fingerprint", "state"):
+        table.add_column(column, no_wrap=True)
+    for column in ("documents", "tokens", "device-hours"):
+        table.add_column(column, justify="right")
+    table.add_column("epochs")
+    page = None
+    for row in record["stages"]:
+        epochs = "  ".join(f"{name} {value:.2f}" for name, value in row.get("epochs", {}).items() if value is not None)
+        hours = row.get("device_hours")
+        table.add_row(
+            row["page"] if row["page"] != page else "",
+            row["stage"],
+            row["fingerprint"],
+            STATES[row["state"]],
+            human(row["documents"]),
+            human(row["tokens"]),
+            "" if hours is None else f"{hours:,.2f}" if hours < 100 else f"{hours:,.0f}",
+            epochs,
+        )
+        page = row["page"]
+    console.print(table)
+    for text in record["warnings"]:
+        console.print(f"[yellow]note:[/] {text}", highlight=False, soft_wrap=True)
+    for text in record["problems"]:
+        console.print(f"[red]before this can run:[/] {text}", highlight=False, soft_wrap=True)
+    done = sum(row["state"] == "done" for row in record["stages"])
+    console.print(
+        f"{done} of {len(record['stages'])} stages done; training {human(record['tokens'])} tokens, "
+        f"{record['device_hours_left']:,.2f} device-hours left to run",
+        highlight=False,
+    )
+
+
+def print_status(console: Console, record: dict[str, Any]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("page", "stage", "state"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("progress", justify="right")
+    table.add_column("seconds", justify="right")
+    for row in record["stages"]:
+        progress = row.get("progress")
+        words = ""
+        if progress and progress["unit"]:
+            total = f" of {progress['total']:,}" if progress["total"] else ""
+            words = f"{progress['done']:,}{total} {progress['unit']}, {progress['age']:.0f} s ago"
+        seconds = f"{row['seconds']:,.1f}" if "seconds" in row else ""
+        table.add_row(row["page"], row["stage"], STATES[row["state"]], words, seconds)
+    console.print(table)
+    console.print(f"{record['done']} of {record['total']} stages done", highlight=False)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{human(speed)} {task.fields['unit']}/s", style="dim")
+
+
+class Live:
+    """Bars of the running stages, each with its rate and remaining time; a line for every stage that ends."""
+
+    def __init__(self, console: Console, runner_page: str):
+        self.console = console
+        self.page = runner_page
+        self.runner: Runner | None = None
+        self.tasks: dict[str, TaskID] = {}
+        self.spoken: dict[str, float] = {}
+        self.progress = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[done]}", justify="right"),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "Live":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def on_event(self, kind: str, stage: Stage, text: str) -> None:
+        name = f"{stage.page}/{stage.name}"
+        if kind == "started":
+            self.tasks[str(stage.folder)] = self.progress.add_task(name, total=None, unit="", done="")
+            self.spoken[str(stage.folder)] = time.monotonic()
+            return
+        self.progress.remove_task(self.tasks.pop(str(stage.folder)))
+        if kind == "done":
+            self.console.print(f"[green]✓[/] {name:<34} {summary(stage)}", highlight=False)
+        else:
+            self.console.print(f"[red]✗ {name}[/]: {text}", highlight=False, markup=True, soft_wrap=True)
+
+    def tick(self) -> None:
+        assert self.runner is not None
+        for key, work in self.runner.works.items():
+            progress = progress_of(work.stage.folder)
+            if not progress["unit"]:
+                continue
+            done = human(progress["done"]) + (f"/{human(progress['total'])}" if progress["total"] else "")
+            self.progress.update(
+                self.tasks[key], completed=progress["done"], total=progress["total"], unit=progress["unit"], done=done
+            )
+            if not self.console.is_terminal and time.monotonic() - self.spoken[key] > PLAIN_SECONDS:
+                self.spoken[key] = time.monotonic()
+                self.console.print(f"  {work.stage.page}/{work.stage.name}: {done} {progress['unit']}", highlight=False)

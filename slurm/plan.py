@@ -1,0 +1,373 @@
+"""A page becomes stages in the order of work, each with its fingerprint, its folder and whether it is done.
+
+Planning reads pages, small input files (hashed by content, remembered in `<root>/.content_hashes.json`) and nothing else: no
+torch, no datatrove, no network. Inputs that are not there are listed as problems; running refuses while there are any.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+import curation
+import pretrain
+from recipes.fingerprint import content_hash, fingerprint
+from recipes.load import load, pages
+from recipes.report import VERSION as REPORT_VERSION
+from recipes.schema import (
+    CurateRecipe,
+    DedupStage,
+    ExportParams,
+    FilterStage,
+    Strict,
+    TokenizeStage,
+    TrainParams,
+    TrainRecipe,
+    nearest,
+)
+from recipes.schema import TrainStage as TrainStagePage
+from recipes.stage import LOGS, Input, Stage, is_uri
+
+VERSIONS = {**curation.VERSIONS, **pretrain.VERSIONS, "report": REPORT_VERSION}
+
+
+@dataclass
+class Plan:
+    """Stages in the order of work: those of other pages first. `recipes` holds every page the plan needs."""
+
+    page: str
+    stages: list[Stage]
+    recipes: dict[str, CurateRecipe | TrainRecipe]
+    problems: list[str]
+    warnings: list[str]
+
+    @property
+    def recipe(self) -> CurateRecipe | TrainRecipe:
+        return self.recipes[self.page]
+
+    @property
+    def is_finished(self) -> bool:
+        return all(stage.is_finished for stage in self.stages)
+
+
+def state(stage: Stage) -> str:
+    """done: its manifest exists; resumable: it was begun; missing: nothing there."""
+    if stage.is_finished:
+        return "done"
+    return "resumable" if (stage.folder / LOGS).is_dir() else "missing"
+
+
+def plan(page: str, overrides: tuple[str, ...] = ()) -> Plan:
+    """Plans a page with all pages it needs. `PAGE:key=value` overrides a page that this one pulls in
+    (`demo_web:stages.math.filters.math_classifier.min_score=0.7`)."""
+    planner = _Planner(page, overrides)
+    planner.stages_of(page)
+    planner.add_report()
+    return Plan(page, planner.ordered, planner.recipes, planner.problems, planner.warnings)
+
+
+def ends_of(recipe: TrainRecipe) -> list[str]:
+    """The training stages that no other begins from, by stage or branch name: what is exported."""
+    used = {stage.init for stage in recipe.stages.values()}
+    names: list[str] = []
+    for name, stage in recipe.stages.items():
+        if name not in used:
+            names += [name] if stage.blend is not None else list(recipe.branches)
+    return names
+
+
+@dataclass
+class _Planner:
+    page: str
+    overrides: tuple[str, ...]
+    recipes: dict[str, CurateRecipe | TrainRecipe] = field(default_factory=dict)
+    planned: dict[str, dict[str, Stage]] = field(default_factory=dict)
+    ordered: list[Stage] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        own, self.others = [], {}
+        for override in self.overrides:
+            name, colon, rest = override.partition(":")
+            if colon and "=" not in name:
+                target = name.lstrip("~+") if "/" in name else f"curate/{name.lstrip('~+')}"
+                self.others.setdefault(target, []).append(rest)
+            else:
+                own.append(override)
+        self.recipes[self.page] = load(self.page, own)
+        for target in self.others:
+            if target not in pages():
+                raise ValueError(f"override for page {target!r}: there is no such page; {nearest(target, pages())}")
+        self.root = Path(self.recipes[self.page].root).absolute()
+        self.hashes = _Hashes(self.root)
+
+    # ------------------------------------------------------------------------------------------------ pages
+
+    def stages_of(self, page: str) -> dict[str, Stage]:
+        """Plans a page once; the pages it names come before it."""
+        if page in self.planned:
+            return self.planned[page]
+        if page in self._open:
+            raise ValueError(f"pages need each other in a circle: {' -> '.join([*self._open, page])}")
+        if page not in self.recipes:
+            first = self.recipes[self.page]
+            shared = [f"root={first.root}", *self.others.get(page, [])]
+            recipe = load(page, shared)
+            # A page that was pulled in runs where the first one runs, unless that is a GPU cluster: curation needs none.
+            cluster = first.cluster if first.cluster.device == "cpu" else recipe.cluster
+            self.recipes[page] = recipe.model_copy(update={"cluster": cluster})
+        self._open.append(page)
+        recipe = self.recipes[page]
+        self.planned[page] = stages = {}
+        for stage in self._train(recipe, stages) if isinstance(recipe, TrainRecipe) else self._curate(recipe, stages):
+            stages[stage.name] = stage
+            self.ordered.append(stage)
+        self._open.pop()
+        return stages
+
+    def add_report(self) -> None:
+        """The last stage of the page that was asked for: its report, from the manifests of all stages."""
+        recipe = self.recipes[self.page]
+        inputs = {f"{s.page}/{s.name}": Input(str(s.folder), s.fingerprint, str(s.folder)) for s in self.ordered}
+        self.ordered.append(self._stage(recipe, "report", "recipes", "report", {}, inputs))
+
+    def _stage(
+        self,
+        recipe: CurateRecipe | TrainRecipe,
+        name: str,
+        room: str,
+        do: str,
+        params: dict[str, Any],
+        inputs: dict[str, Input],
+        run: dict[str, Any] | None = None,
+    ) -> Stage:
+        identities = {role: entry.identity for role, entry in inputs.items()}
+        identity = fingerprint(do=do, version=VERSIONS[do], params=params, inputs=identities)
+        return Stage(
+            page=recipe.page,
+            name=name,
+            room=room,
+            do=do,
+            version=VERSIONS[do],
+            params=params,
+            inputs=inputs,
+            run={"cluster": recipe.cluster.model_dump(mode="json"), **(run or {})},
+            fingerprint=identity,
+            folder=self.root / recipe.page / f"{name}-{identity}",
+        )
+
+    # ------------------------------------------------------------------------------------------------ curation
+
+    def _curate(self, recipe: CurateRecipe, stages: dict[str, Stage]) -> Iterator[Stage]:
+        documents: Stage | None = None
+        limits = {key: getattr(recipe, key) for key in ("max_unreadable_records", "max_unreadable_files")}
+        for name, spec in recipe.stages.items():
+            params = _params(spec)
+            inputs = {"documents": _made(documents)} if documents else {}
+            if spec.do in ("read", "extract", "format") and documents is None:
+                params["sources"] = {key: {"format": s.format, "columns": s.columns} for key, s in recipe.sources.items()}
+                inputs = {f"source/{key}": self._locate(s.path, f"sources.{key}.path") for key, s in recipe.sources.items()}
+            if isinstance(spec, FilterStage):
+                inputs |= self._models(spec, name, stages)
+            for key in ("examples", "benchmarks"):
+                given = params.pop(key, {})
+                paths = given.items() if isinstance(given, dict) else [("", given)]
+                inputs |= {f"{key}/{k}".rstrip("/"): self._locate(p, f"stages.{name}.{key}.{k}") for k, p in paths}
+            sharded = {"shards": recipe.shards}
+            if spec.do == "train_classifier":
+                inputs.pop("documents", None)
+                yield self._stage(recipe, name, "curation", spec.do, params | {"seed": recipe.seed}, inputs)
+                continue
+            if spec.do == "sample":
+                yield self._stage(recipe, name, "curation", spec.do, params | {"seed": recipe.seed}, inputs)
+                continue
+            if isinstance(spec, DedupStage):
+                inputs = yield from self._dedup(recipe, name, params, inputs)
+                params = {}
+            if isinstance(spec, TokenizeStage):
+                inputs["tokenizer"] = self._locate(str(recipe.tokenizer), "tokenizer")
+                shards = self._stage(recipe, f"{name}_shards", "curation", "tokenize_shards", params | sharded, inputs)
+                yield shards
+                inputs, params, sharded = {"shards": _made(shards)}, {"num_ranks": recipe.shards}, {}
+            documents = self._stage(recipe, name, "curation", spec.do, params | sharded, inputs, limits)
+            yield documents
+
+    def _dedup(
+        self, recipe: CurateRecipe, name: str, params: dict[str, Any], inputs: dict[str, Input]
+    ) -> Any:
+        """Signatures by rank, then clusters over all of them; what is left is for the ranks that drop documents."""
+        banding = {key: params[key] for key in ("ngram", "num_bands", "rows_per_band")}
+        banding |= {"seed": recipe.seed, "shards": recipe.shards}
+        signatures = self._stage(recipe, f"{name}_signatures", "curation", "dedup_signatures", banding, inputs)
+        yield signatures
+        clusters = self._stage(
+            recipe, f"{name}_clusters", "curation", "dedup_clusters", params, {**inputs, "signatures": _made(signatures)}
+        )
+        yield clusters
+        return {**inputs, "clusters": _made(clusters)}
+
+    def _models(self, spec: FilterStage, name: str, stages: dict[str, Stage]) -> dict[str, Input]:
+        """Models that filters name: a classifier stage of the same page, or a file."""
+        inputs = {}
+        for filter_name, parameters in spec.filters.items():
+            model = getattr(parameters, "model", None)
+            if model in stages:
+                inputs[f"model/{filter_name}"] = _made(stages[model], "model.bin")
+            elif model is not None:
+                inputs[f"model/{filter_name}"] = self._locate(model, f"stages.{name}.filters.{filter_name}.model")
+        return inputs
+
+    # ------------------------------------------------------------------------------------------------ pretrain
+
+    def _train(self, recipe: TrainRecipe, stages: dict[str, Stage]) -> Iterator[Stage]:
+        runs = {"parallelism": recipe.parallelism.model_dump(mode="json"), "cadence": recipe.cadence.model_dump(mode="json")}
+        base = self._locate(recipe.base, "base")
+        tokenizer = self._locate(recipe.tokenizer, "tokenizer")
+        ends = ends_of(recipe)
+        for name, spec in recipe.stages.items():
+            branches = {name: spec.blend} if spec.blend is not None else {b: br.blend for b, br in recipe.branches.items()}
+            for branch, blend in branches.items():
+                assert blend is not None
+                own = name if spec.blend is not None else f"{name}_{branch}"
+                inputs = {"init": base if spec.init == "base" else _made(stages[spec.init]), "tokenizer": tokenizer}
+                inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in blend}
+                inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in recipe.validation.values()}
+                trained = self._stage(recipe, own, "pretrain", "train", _train_params(recipe, spec, blend), inputs, runs)
+                yield trained
+                if branch in ends:
+                    inputs = {"checkpoint": _made(trained), "config": base, "tokenizer": tokenizer}
+                    params = ExportParams(model=recipe.model, **recipe.export.model_dump()).model_dump(mode="json")
+                    yield self._stage(recipe, f"export_{branch}", "pretrain", "export", params, inputs, runs)
+
+    def _dataset(self, recipe: TrainRecipe, dataset: str) -> Input:
+        """The tokenize stage of the curate page of that name."""
+        datasets = [page.removeprefix("curate/") for page in pages() if page.startswith("curate/")]
+        if dataset not in datasets:
+            raise ValueError(f"page {recipe.page}: there is no dataset {dataset!r} (a page curate/{dataset}); {nearest(dataset, datasets)}")
+        last = list(self.stages_of(f"curate/{dataset}").values())[-1]
+        if last.do != "tokenize":
+            raise ValueError(f"page {recipe.page}: curate/{dataset} ends with {last.do!r}, not with a tokenize stage; it makes no dataset")
+        made = self.recipes[f"curate/{dataset}"]
+        assert isinstance(made, CurateRecipe)
+        if not _same_tokenizer(str(made.tokenizer), recipe.tokenizer):
+            raise ValueError(
+                f"page {recipe.page}: tokenizer={recipe.tokenizer!r}, but dataset {dataset!r} is tokenized with "
+                f"{made.tokenizer!r}; set {dataset}:tokenizer=… or tokenizer=… to the same"
+            )
+        return _made(last)
+
+    # ------------------------------------------------------------------------------------------------ inputs
+
+    def _locate(self, path: str, key: str) -> Input:
+        """A path on a page: `made:PAGE/STAGE/...` is what another page makes; local files are hashed; remote ones are
+        known by their address. Hugging Face models (`hf://ORG/NAME`) must lie in the local hub cache to run."""
+        if path.startswith("made:"):
+            return self._locate_made(path, key)
+        if path.startswith("hf://") and not path.startswith("hf://datasets/"):
+            return self._locate_model(path, key)
+        if is_uri(path):
+            if path.startswith("hf://") and "@" not in path:
+                self._warn(f"{path} is not pinned; add @COMMIT after the repository's name")
+            return Input(path, path)
+        location = os.path.abspath(os.path.expanduser(path))
+        files = sorted(glob(location, recursive=True))
+        if not files:
+            self._problem(f"{key}: no file matches {path}")
+            return Input(location, f"missing:{path}")
+        return Input(location, self.hashes.of([Path(file) for file in files]))
+
+    def _locate_made(self, path: str, key: str) -> Input:
+        parts = path.removeprefix("made:").split("/")
+        page, name, inside = "/".join(parts[:2]), (parts[2:3] or [""])[0], "/".join(parts[3:])
+        if page not in pages():
+            raise ValueError(f"{key}={path}: there is no page {page!r}; {nearest(page, pages())}")
+        stages = self.stages_of(page)
+        if name not in stages:
+            raise ValueError(f"{key}={path}: {page} has no stage {name!r}; {nearest(name, list(stages))}")
+        return _made(stages[name], inside)
+
+    def _locate_model(self, path: str, key: str) -> Input:
+        name, _, revision = path.removeprefix("hf://").partition("@")
+        hub = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
+        folder = hub / f"models--{name.replace('/', '--')}"
+        reference = folder / "refs" / (revision or "main")
+        snapshot = folder / "snapshots" / (reference.read_text().strip() if reference.is_file() else revision or "none")
+        if not snapshot.is_dir():
+            flag = f" --revision {revision}" if revision else ""
+            self._problem(f"{key}: {path} is not in the local hub cache; get it with: hf download {name}{flag}")
+        return Input(str(snapshot) if snapshot.is_dir() else path, path)
+
+    def _problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+class _Hashes:
+    """Content hashes of input files, remembered by path, size and modification time."""
+
+    def __init__(self, root: Path):
+        self.file = root / ".content_hashes.json"
+        self.known: dict[str, str] = orjson.loads(self.file.read_bytes()) if self.file.is_file() else {}
+
+    def of(self, paths: list[Path]) -> str:
+        """One hash over files and folders with their names, in order."""
+        parts = [f"{path.name}:{self._one(path)}" for path in paths]
+        return fingerprint(do="files", version=1, params={}, inputs=dict(enumerate(parts)))  # type: ignore[arg-type]
+
+    def _one(self, path: Path) -> str:
+        if path.is_dir():
+            return content_hash(path)
+        status = path.stat()
+        key = f"{path}|{status.st_size}|{status.st_mtime_ns}"
+        if key not in self.known:
+            self.known[key] = content_hash(path)
+            if self.file.parent.is_dir():
+                temporary = self.file.with_name(f"{self.file.name}.{os.getpid()}.tmp")
+                temporary.write_bytes(orjson.dumps(self.known))
+                os.replace(temporary, self.file)
+        return self.known[key]
+
+
+def _made(stage: Stage, inside: str = "") -> Input:
+    location = stage.folder / inside if inside else stage.folder
+    return Input(str(location), f"{stage.fingerprint}/{inside}".rstrip("/"), str(stage.folder))
+
+
+def _params(spec: Strict) -> dict[str, Any]:
+    params = spec.model_dump(mode="json")
+    del params["do"]
+    return params
+
+
+def _train_params(recipe: TrainRecipe, spec: TrainStagePage, blend: dict[str, float]) -> dict[str, Any]:
+    return TrainParams(
+        seed=recipe.seed,
+        model=recipe.model,
+        sequence_length=recipe.sequence_length,
+        global_batch_size=recipe.global_batch_size,
+        precision=recipe.precision,
+        optimizer=recipe.optimizer,
+        steps=spec.steps,
+        lr=spec.lr,
+        load_optimizer=spec.load_optimizer,
+        init_from_stage=spec.init != "base",
+        blend=blend,
+        validation=recipe.validation,
+        validation_sequences=recipe.validation_sequences,
+    ).model_dump(mode="json")
+
+
+def _same_tokenizer(one: str, other: str) -> bool:
+    """Llama 3.1 and 3.2 share their tokenizer files; training compares the files' hashes again."""
+    family = ("hf://meta-llama/Llama-3.1-", "hf://meta-llama/Llama-3.2-")
+    return one == other or (one.startswith(family) and other.startswith(family))

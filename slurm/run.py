@@ -1,0 +1,314 @@
+"""Walks a plan on this machine: ranks of curation stages in a pool of processes, training stages as processes of their own.
+
+Stages start as soon as their inputs are finished. Whatever is stopped, however, goes on with the next run: finished ranks
+and checkpoints are kept. Children die with this process, so no two ever work on one stage; another `midtrain run` on the
+same results waits for the stage that this one holds.
+"""
+
+import ctypes
+import fcntl
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from recipes.manifest import read_manifest
+from recipes.schema import Cluster
+from recipes.stage import LOGS, Stage, write_stage
+from slurm.plan import Plan
+
+INTERRUPTED = 75
+POLL_SECONDS = 0.1
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Work:
+    """A stage that is being worked on."""
+
+    stage: Stage
+    lock: IO[bytes]
+    slots: int
+    started: float = field(default_factory=time.time)
+    ranks: list[int] = field(default_factory=list)  # still to start
+    running: dict[Future[None], int] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+    publishing: Future[None] | None = None
+
+
+class Failed(Exception):
+    """A stage failed; the message holds the log lines that matter."""
+
+
+class Runner:
+    """Runs the stages of a plan. `on_event(kind, stage, text)` hears "started", "done" and "failed"."""
+
+    def __init__(self, plan: Plan, on_event: Callable[[str, Stage, str], None]):
+        if plan.problems:
+            raise ValueError("this cannot run yet:\n  " + "\n  ".join(plan.problems))
+        self.plan = plan
+        self.on_event = on_event
+        self.cluster = plan.recipe.cluster
+        if self.cluster.nodes > 1:
+            raise ValueError(
+                f"cluster.nodes={self.cluster.nodes}: midtrain run works on this machine alone; choose cluster=local, or set cluster.nodes=1"
+            )
+        self.works: dict[str, Work] = {}
+        self.failures: dict[str, str] = {}
+        self.interrupted = False
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, tick: Callable[[], None] = lambda: None) -> int:
+        """0: all done, 1: something failed, 75: interrupted. `tick` is called a few times a second."""
+        previous = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while not self._is_over():
+                self._start_ready()
+                for work in list(self.works.values()):
+                    self._advance(work)
+                tick()
+                time.sleep(POLL_SECONDS)
+        finally:
+            self._stop()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        if self.interrupted:
+            return INTERRUPTED
+        return 1 if self.failures else 0
+
+    # ------------------------------------------------------------------------------------------------ scheduling
+
+    def _is_over(self) -> bool:
+        if self.interrupted:
+            return True
+        return not self.works and not any(self._is_ready(stage) for stage in self.plan.stages)
+
+    def _is_ready(self, stage: Stage) -> bool:
+        if stage.is_finished or str(stage.folder) in self.works or str(stage.folder) in self.failures:
+            return False
+        made_by = [Path(entry.stage) for entry in stage.inputs.values() if entry.stage is not None]
+        return all((folder / "manifest.json").is_file() for folder in made_by)
+
+    def _free_slots(self) -> int:
+        return self.cluster.curation_workers - sum(
+            max(len(work.running), 1) if work.process is None else work.slots for work in self.works.values()
+        )
+
+    def _start_ready(self) -> None:
+        for stage in self.plan.stages:
+            slots = _slots(stage, self.cluster)
+            if self._is_ready(stage) and (self._free_slots() >= slots or not self.works):
+                lock = _lock(stage)
+                if lock is not None:
+                    self._start(Work(stage, lock, slots))
+
+    def _start(self, work: Work) -> None:
+        stage = work.stage
+        write_stage(stage)
+        self.works[str(stage.folder)] = work
+        if stage.room == "pretrain":
+            log = open(stage.folder / LOGS / "stage.log", "ab")  # noqa: SIM115: the child owns it
+            work.process = subprocess.Popen(
+                _command(stage, self.cluster),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": str(self.cluster.threads_per_process)},
+                preexec_fn=_die_with_parent,
+            )
+            log.close()
+        elif stage.room == "curation":
+            from curation.pipeline import num_ranks
+
+            ranks = range(num_ranks(stage))
+            work.ranks = [rank for rank in ranks if not (stage.folder / LOGS / "ranks" / f"{rank:05d}.json").is_file()]
+        self.on_event("started", stage, "")
+
+    def _advance(self, work: Work) -> None:
+        if work.process is not None:
+            status = work.process.poll()
+            if status is not None:
+                self._ended(work, "" if status == 0 else f"exit status {status}\n{_tail(work.stage)}")
+            return
+        for future in [future for future in work.running if future.done()]:
+            rank = work.running.pop(future)
+            if (problem := _problem(future)) is not None:
+                self._forget_pool_if(isinstance(problem, BrokenProcessPool))
+                self._ended(work, f"rank {rank}: {_explain(problem, work.stage)}")
+                return
+        while work.ranks and self._free_slots() + (0 if work.running else 1) > 0:
+            rank = work.ranks.pop(0)
+            work.running[self.pool.submit(_rank, work.stage.folder, rank)] = rank
+        if not work.ranks and not work.running:
+            work.publishing = work.publishing or self.pool.submit(_publish, work.stage.folder, work.stage.room)
+            if work.publishing.done():
+                problem = _problem(work.publishing)
+                self._forget_pool_if(isinstance(problem, BrokenProcessPool))
+                self._ended(work, "" if problem is None else _explain(problem, work.stage))
+
+    def _ended(self, work: Work, problem: str) -> None:
+        if not problem and not work.stage.is_finished:
+            problem = f"ended without a manifest\n{_tail(work.stage)}"
+        del self.works[str(work.stage.folder)]
+        work.lock.close()
+        if problem:
+            self.failures[str(work.stage.folder)] = problem
+        self.on_event("failed" if problem else "done", work.stage, problem)
+
+    # ------------------------------------------------------------------------------------------------ processes
+
+    @property
+    def pool(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["curation.pipeline"])
+            self._pool = ProcessPoolExecutor(self.cluster.curation_workers, mp_context=context, initializer=_begin_worker)
+        return self._pool
+
+    def _forget_pool_if(self, broken: bool) -> None:
+        """A worker that was killed (out of memory, say) breaks the whole pool; the next stage gets a new one."""
+        if broken:
+            self._pool = None
+
+    def _interrupt(self, number: int, frame: object) -> None:
+        self.interrupted = True
+
+    def _stop(self) -> None:
+        """Lets training save a checkpoint; curation's ranks are simply stopped: they leave whole files or none."""
+        processes = [work.process for work in self.works.values() if work.process is not None]
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        if self._pool is not None:
+            for worker in list((self._pool._processes or {}).values()):
+                worker.kill()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            try:
+                process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for work in self.works.values():
+            work.lock.close()
+
+
+def _slots(stage: Stage, cluster: Cluster) -> int:
+    if stage.room != "pretrain" or stage.do == "export":
+        return 1
+    return min(cluster.processes_per_node * cluster.threads_per_process, cluster.curation_workers)
+
+
+def _command(stage: Stage, cluster: Cluster) -> list[str]:
+    module = ["-m", f"pretrain.{stage.do}", str(stage.folder)]
+    if stage.do == "export" or cluster.processes_per_node == 1:
+        return [sys.executable, *module]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={cluster.processes_per_node}"]
+    return [sys.executable, *launcher, *module]
+
+
+def _lock(stage: Stage) -> IO[bytes] | None:
+    """An exclusive lock on the stage, held while this process lives; None while another process holds it."""
+    path = stage.folder / LOGS / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "ab")  # noqa: SIM115: held open on purpose
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _begin_worker() -> None:
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the runner decides
+
+
+def _rank(folder: Path, rank: int) -> None:
+    from curation.pipeline import run_rank
+
+    _redirect(folder, f"rank_{rank:05d}.log")
+    run_rank(folder, rank)
+
+
+def _publish(folder: Path, room: str) -> None:
+    if room == "recipes":
+        from recipes.report.make import make_report
+
+        make_report(folder)
+        return
+    from curation.pipeline import finish
+
+    finish(folder)
+
+
+def _redirect(folder: Path, name: str) -> None:
+    """What libraries print goes to the stage's log, not through the progress bars."""
+    file = os.open(folder / LOGS / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def _problem(future: Future[None]) -> BaseException | None:
+    return future.exception()
+
+
+def _explain(problem: BaseException, stage: Stage) -> str:
+    if isinstance(problem, BrokenProcessPool):
+        return f"a worker process was killed (out of memory?); see {stage.folder / LOGS}"
+    return str(problem) if type(problem).__name__ in ("ValueError", "StageFailed") else f"{type(problem).__name__}: {problem}"
+
+
+def _tail(stage: Stage, num_lines: int = 15) -> str:
+    path = stage.folder / LOGS / "stage.log"
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    return "\n".join(lines[-num_lines:])
+
+
+def link_results(plan: Plan) -> None:
+    """`<root>/<page>/report.html` and `export/<branch>`: links to the newest finished ones."""
+    for stage in plan.stages:
+        if stage.page != plan.page or not stage.is_finished:
+            continue
+        page_folder = stage.folder.parent
+        if stage.do == "report":
+            _link(page_folder / "report.html", stage.folder / "report.html")
+        if stage.do == "export":
+            _link(page_folder / "export" / stage.name.removeprefix("export_"), stage.folder / "hf")
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    os.replace(temporary, link)
+
+
+def summary(stage: Stage) -> str:
+    """What a finished stage did, in a few words."""
+    manifest = read_manifest(stage.folder)
+    counts, seconds = manifest["counts"], manifest["seconds"]
+    if "documents_in" in counts:
+        kept = counts.get("documents_out")
+        words = f"{counts['documents_in']:,} documents" + (f" → {kept:,}" if kept is not None else "")
+    elif stage.do == "tokenize":
+        words = f"{counts.get('tokens', 0):,} tokens"
+    elif stage.do == "train":
+        words = f"{counts['steps']:,} steps, {counts['tokens']:,} tokens, loss {manifest['details']['loss']['last']:.3f}"
+    elif stage.do == "export":
+        words = f"logits differ by {manifest['details']['parity']['max_logit_difference']:.1e} at most"
+    else:
+        words = ""
+    return f"{words}  {seconds:.1f} s".strip()
