@@ -90,7 +90,7 @@ def finish(folder: Path) -> dict[str, Any]:
     names = merge_lists((record.names for record in records), NUM_NAMES)
     _check_readable(stage, counts, names)
     files = [entry for record in records for entry in record.files]
-    details = next((record.examples.pop("details")[0] for record in records if "details" in record.examples), {})
+    details: dict[str, Any] = next((record.examples.pop("details")[0] for record in records if "details" in record.examples), {})
     return publish(
         stage,
         counts=counts,
@@ -115,7 +115,9 @@ def _check_readable(stage: Stage, counts: dict[str, Any], names: dict[str, list[
         bad = sum(unreadable.get(what, {}).values())
         total = counts.get(what, 0) + (bad if what == "records" else 0)
         if limit in stage.run and bad > stage.run[limit] * max(total, 1):
-            kinds = ", ".join(f"{kind} {n} ({', '.join(names.get(f'{what}/{kind}', []))})" for kind, n in unreadable[what].items())
+            kinds = ", ".join(
+                f"{kind} {n} ({', '.join(names.get(f'{what}/{kind}', []))})" for kind, n in unreadable[what].items()
+            )
             raise StageFailed(
                 f"{stage.page}/{stage.name}: {bad} of {total} {what} could not be read, above {limit}={stage.run[limit]}: "
                 f"{kinds}. Mend the files, or raise the limit on the page"

@@ -157,7 +157,7 @@ class ReadSource(BaseReader):
     def _read_jsonl(self, stream: IO[bytes], file: str) -> Iterator[Document]:
         lines: IO[bytes] = stream
         if file.endswith(".gz"):
-            lines = gzip.open(stream)
+            lines = io.BufferedReader(gzip.GzipFile(fileobj=stream))  # type: ignore[arg-type]
         elif file.endswith(".zst"):
             lines = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True))
         try:
@@ -205,7 +205,7 @@ class ReadSource(BaseReader):
         columns = self.source.columns
         try:
             fields = {ours: _lookup(row, theirs) for ours, theirs in columns.items()}
-        except KeyError:
+        except (KeyError, IndexError, TypeError, ValueError):
             self.book.unreadable("missing_column", file)
             return None
         for ours in ("id", "url", "date", *(() if self.as_records else ("text",))):
@@ -223,10 +223,10 @@ class ReadSource(BaseReader):
 
 
 def _lookup(row: dict[str, Any], path: str) -> Any:
-    """A column, or a field inside a struct: "metadata.url"."""
+    """A column, a field inside a struct ("metadata.url") or an item of a list ("generations.0")."""
     value: Any = row
     for key in path.split(".") if path not in row else [path]:
-        value = value[key]
+        value = value[int(key)] if isinstance(value, list) else value[key]
     return value
 
 

@@ -15,6 +15,7 @@ from recipes.stage import report_progress
 DOCUMENTS = "documents"
 PROGRESS_SECONDS = 0.3
 
+
 class Begin(PipelineStep):
     """First: tells the book its rank."""
 

@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
@@ -52,12 +52,28 @@ def _compose(page: str, overrides: list[str]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(RECIPES), version_base="1.3"):
         try:
-            config = compose(config_name=page, overrides=[_forced(override) for override in overrides])
+            config = _compose_replacing(page, [_forced(override) for override in overrides])
             content = OmegaConf.to_container(config, resolve=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(f"page {page}: {' '.join(str(error).split())}") from None
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
+
+
+def _compose_replacing(page: str, overrides: list[str]) -> DictConfig:
+    """Hydra merges `key={...}` into what is there, so that an old dataset would silently stay in a new blend. A mapping
+    that is given replaces."""
+    replacing = []
+    for override in overrides:
+        parsed = OverridesParser.create().parse_override(override)
+        if isinstance(parsed.value(), dict) and parsed.type is OverrideType.FORCE_ADD:
+            replacing.append(f"~{parsed.key_or_group}")
+        replacing.append(override)
+    try:
+        config: DictConfig = compose(config_name=page, overrides=replacing)
+    except HydraException:  # nothing was there to replace
+        config = compose(config_name=page, overrides=overrides)
+    return config
 
 
 def _forced(override: str) -> str:

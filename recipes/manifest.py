@@ -20,7 +20,16 @@ import orjson
 from recipes.fingerprint import file_hash
 from recipes.stage import LOGS, MANIFEST, RECIPE, Stage, write_atomically
 
-PACKAGES = ("datatrove", "fasttext-numpy2", "tokenizers", "pyarrow", "torch", "megatron-core", "transformer-engine", "transformers")
+PACKAGES = (
+    "datatrove",
+    "fasttext-numpy2",
+    "tokenizers",
+    "pyarrow",
+    "torch",
+    "megatron-core",
+    "transformer-engine",
+    "transformers",
+)
 NUM_EXAMPLES = 3  # kept a reason
 NUM_NAMES = 20  # of unreadable files kept a type
 
@@ -50,9 +59,7 @@ def output_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file()
-        and path.relative_to(folder).parts[0] not in (LOGS, RECIPE, MANIFEST)
-        and not path.name.endswith(".tmp")
+        if path.is_file() and path.relative_to(folder).parts[0] not in (LOGS, RECIPE, MANIFEST) and not path.name.endswith(".tmp")
     )
 
 
@@ -109,7 +116,9 @@ def publish(
         "version": stage.version,
         "fingerprint": stage.fingerprint,
         "params": stage.params,
-        "inputs": {role: {"identity": entry.identity, "made_by": _folder_name(entry.stage)} for role, entry in stage.inputs.items()},
+        "inputs": {
+            role: {"identity": entry.identity, "made_by": _folder_name(entry.stage)} for role, entry in stage.inputs.items()
+        },
         "run": stage.run,
         "counts": counts,
         "examples": examples or {},

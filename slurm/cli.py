@@ -14,14 +14,14 @@ from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from recipes.load import groups, pages
-from recipes.stage import Stage, read_stage
+from recipes.stage import Stage, read_stage, write_stage
 from slurm.plan import Plan, ends_of, plan
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 complaints = Console(stderr=True, highlight=False)
 
 
-class PageType(click.ParamType):
+class PageType(click.ParamType[str]):
     """A page's name, completed by the shell."""
 
     name = "page"
@@ -30,7 +30,7 @@ class PageType(click.ParamType):
         return [CompletionItem(page) for page in pages() if page.startswith(incomplete)]
 
 
-class OverrideType(click.ParamType):
+class OverrideType(click.ParamType[str]):
     """`group=option` and `key=value`, the groups completed by the shell."""
 
     name = "override"
@@ -109,8 +109,9 @@ def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
 
 @main.command("plan")
 @takes_page
+@click.option("--write", is_flag=True, help="Write each stage's folder with its recipe.yaml, for jobs of your own.")
 @as_json
-def plan_command(page: str, overrides: tuple[str, ...], json_: bool) -> None:
+def plan_command(page: str, overrides: tuple[str, ...], write: bool, json_: bool) -> None:
     """Stages in the order of work: done, resumable or missing; documents, tokens, epochs and device-hours.
 
     \b
@@ -120,7 +121,11 @@ def plan_command(page: str, overrides: tuple[str, ...], json_: bool) -> None:
     from slurm.describe import describe_plan
     from slurm.display import print_plan
 
-    record = describe_plan(plan(page, overrides))
+    planned = plan(page, overrides)
+    if write:
+        for stage in planned.stages:
+            write_stage(stage)
+    record = describe_plan(planned)
     if json_:
         print_json(record)
     else:
@@ -272,6 +277,7 @@ def report(page: str, overrides: tuple[str, ...]) -> None:
     midtrain report train/demo
     """
     from recipes.report.make import render
+
     from recipes.stage import write_atomically
     from slurm.run import link_results
 

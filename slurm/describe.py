@@ -32,6 +32,7 @@ def describe_stage(stage: Stage, plan: Plan) -> dict[str, Any]:
         "stage": stage.name,
         "do": stage.do,
         "fingerprint": stage.fingerprint,
+        "folder": f"{stage.page}/{stage.folder.name}",
         "state": state(stage),
         "documents": None,
         "tokens": None,
@@ -62,7 +63,7 @@ def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
         "blend": dict(params.blend),
         "epochs": epochs,
         "parameters": num_parameters(Model.model_validate(params.model)),
-        "flops": flops,
+        "flops": float(flops),
         "device_hours": round(seconds / 3600, 4),
         "days": round(seconds / 86400 / (cluster.nodes * cluster.processes_per_node), 3),
     }

@@ -92,7 +92,8 @@ class _Planner:
     _open: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        own, self.others = [], {}
+        own: list[str] = []
+        self.others: dict[str, list[str]] = {}
         for override in self.overrides:
             name, colon, rest = override.partition(":")
             if colon and "=" not in name:
@@ -124,7 +125,8 @@ class _Planner:
             self.recipes[page] = recipe.model_copy(update={"cluster": cluster})
         self._open.append(page)
         recipe = self.recipes[page]
-        self.planned[page] = stages = {}
+        stages: dict[str, Stage] = {}
+        self.planned[page] = stages
         for stage in self._train(recipe, stages) if isinstance(recipe, TrainRecipe) else self._curate(recipe, stages):
             stages[stage.name] = stage
             self.ordered.append(stage)
@@ -198,9 +200,7 @@ class _Planner:
             documents = self._stage(recipe, name, "curation", spec.do, params | sharded, inputs, limits)
             yield documents
 
-    def _dedup(
-        self, recipe: CurateRecipe, name: str, params: dict[str, Any], inputs: dict[str, Input]
-    ) -> Any:
+    def _dedup(self, recipe: CurateRecipe, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Any:
         """Signatures by rank, then clusters over all of them; what is left is for the ranks that drop documents."""
         banding = {key: params[key] for key in ("ngram", "num_bands", "rows_per_band")}
         banding |= {"seed": recipe.seed, "shards": recipe.shards}
@@ -249,10 +249,13 @@ class _Planner:
         """The tokenize stage of the curate page of that name."""
         datasets = [page.removeprefix("curate/") for page in pages() if page.startswith("curate/")]
         if dataset not in datasets:
-            raise ValueError(f"page {recipe.page}: there is no dataset {dataset!r} (a page curate/{dataset}); {nearest(dataset, datasets)}")
+            hint = nearest(dataset, datasets)
+            raise ValueError(f"page {recipe.page}: there is no dataset {dataset!r} (a page curate/{dataset}); {hint}")
         last = list(self.stages_of(f"curate/{dataset}").values())[-1]
         if last.do != "tokenize":
-            raise ValueError(f"page {recipe.page}: curate/{dataset} ends with {last.do!r}, not with a tokenize stage; it makes no dataset")
+            raise ValueError(
+                f"page {recipe.page}: curate/{dataset} makes no dataset: it ends with {last.do!r}, not with tokenize"
+            )
         made = self.recipes[f"curate/{dataset}"]
         assert isinstance(made, CurateRecipe)
         if not _same_tokenizer(str(made.tokenizer), recipe.tokenizer):

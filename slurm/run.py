@@ -115,7 +115,7 @@ class Runner:
         write_stage(stage)
         self.works[str(stage.folder)] = work
         if stage.room == "pretrain":
-            log = open(stage.folder / LOGS / "stage.log", "ab")  # noqa: SIM115: the child owns it
+            log = open(stage.folder / LOGS / "stage.log", "ab")  # the child owns it
             work.process = subprocess.Popen(
                 _command(stage, self.cluster),
                 stdout=log,
@@ -217,7 +217,7 @@ def _lock(stage: Stage) -> IO[bytes] | None:
     """An exclusive lock on the stage, held while this process lives; None while another process holds it."""
     path = stage.folder / LOGS / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "ab")  # noqa: SIM115: held open on purpose
+    file = open(path, "ab")  # held open on purpose
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,0 +1,3 @@
+"""Manifests become one static HTML page."""
+
+VERSION = 1

@@ -1,0 +1,127 @@
+"""Lines over tokens as inline SVG. Thousands of steps become a few hundred points: a faint line keeps their extremes, a
+strong one is their mean. Curves that coincide share one line, dashed in turn in each one's colour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markupsafe import Markup, escape
+
+from recipes.report.axis import Axis, amount_unit, make_axis, power_unit
+
+MAX_RAW_POINTS = 300  # of the faint line; two of each bucket
+MAX_MEAN_POINTS = 60
+DASH = 7
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 44
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    label: str
+    colour: int
+    points: Points
+
+
+def curve_svg(
+    curves: Sequence[Curve], *, title: str, y_label: str, width: int, height: int, smooth: bool, from_zero: bool, mark: float | None = None
+) -> Markup:
+    """`mark`: tokens at which a vertical line says that branches start. Empty without points."""
+    points = [point for curve in curves for point in curve.points]
+    if not points:
+        return Markup("")
+    x_factor, x_unit = amount_unit(max(x for x, _ in points))
+    largest = max(y for _, y in points)
+    y_factor, y_unit = power_unit(largest) if from_zero else (1.0, "")
+    lowest = 0.0 if from_zero else min(y for _, y in points)
+    x_ticks = max(2, width // 110)
+    x = make_axis(min(x for x, _ in points), max(x for x, _ in points), start=LEFT, end=width - RIGHT, num_ticks=x_ticks, widen=False, factor=x_factor)
+    y = make_axis(lowest, largest, start=height - BOTTOM, end=TOP, num_ticks=5, widen=True, factor=y_factor)
+    return Markup(
+        '<svg class="plot" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{title}">'
+        "<title>{title}</title><desc>{desc}</desc>{frame}{mark}{lines}</svg>"
+    ).format(
+        width=width,
+        height=height,
+        title=title,
+        desc="; ".join(f"{curve.label}: {curve.points[0][1]:.4g} to {curve.points[-1][1]:.4g}" for curve in curves if curve.points),
+        frame=_frame(x, y, x_label=f"tokens seen{x_unit}", y_label=f"{y_label}{y_unit}", width=width, height=height),
+        mark=_mark(x, y, mark),
+        lines=Markup("").join(_lines(curves, x, y, smooth=smooth)),
+    )
+
+
+def _frame(x: Axis, y: Axis, *, x_label: str, y_label: str, width: int, height: int) -> Markup:
+    parts = []
+    for place, label in y.ticks:
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>')
+        parts.append(f'<text class="tick end" x="{LEFT - 7}" y="{place + 4:.1f}">{label}</text>')
+    for place, label in x.ticks:
+        parts.append(f'<line class="axis" x1="{place:.1f}" x2="{place:.1f}" y1="{y.start}" y2="{y.start + 4}"/>')
+        parts.append(f'<text class="tick middle" x="{place:.1f}" y="{y.start + 18}">{label}</text>')
+    parts.append(f'<line class="axis" x1="{LEFT}" x2="{width - RIGHT}" y1="{y.start}" y2="{y.start}"/>')
+    parts.append(f'<text class="label middle" x="{(LEFT + width - RIGHT) / 2:.0f}" y="{height - 6}">{escape(x_label)}</text>')
+    middle = (y.start + y.end) / 2
+    parts.append(f'<text class="label middle" transform="translate(11 {middle:.0f}) rotate(-90)">{escape(y_label)}</text>')
+    return Markup("".join(parts))
+
+
+def _mark(x: Axis, y: Axis, tokens: float | None) -> Markup:
+    if tokens is None or not x.low < tokens < x.high:
+        return Markup("")
+    place = x.place(tokens)
+    return Markup(
+        f'<line class="mark" x1="{place:.1f}" x2="{place:.1f}" y1="{y.start}" y2="{y.end}"/>'
+        f'<text class="tick end" x="{place - 6:.1f}" y="{y.end + 12}">branches start</text>'
+    )
+
+
+def _lines(curves: Sequence[Curve], x: Axis, y: Axis, *, smooth: bool) -> list[Markup]:
+    """Faint lines first, so that no curve's scatter hides another's mean."""
+    faint, strong = [], []
+    groups: dict[tuple[tuple[float, float], ...], list[Curve]] = {}
+    for curve in curves:
+        if curve.points:
+            groups.setdefault(tuple(curve.points), []).append(curve)
+    for points, together in groups.items():
+        mean = means(points, MAX_MEAN_POINTS) if smooth else extremes(points, MAX_RAW_POINTS)
+        for position, curve in enumerate(together):
+            dash = ""
+            if len(together) > 1:
+                dash = f' stroke-dasharray="{DASH} {DASH * (len(together) - 1)}" stroke-dashoffset="{-DASH * position}"'
+            if smooth:
+                faint.append(Markup(f'<path class="faint c{curve.colour}" d="{_path(extremes(points, MAX_RAW_POINTS), x, y)}"/>'))
+            strong.append(Markup(f'<path class="line c{curve.colour}"{dash} d="{_path(mean, x, y)}"/>'))
+    return faint + strong
+
+
+def _path(points: Points, x: Axis, y: Axis) -> str:
+    return "M" + "L".join(f"{x.place(a):.1f} {y.place(b):.1f}" for a, b in points)
+
+
+def extremes(points: Points, limit: int) -> Points:
+    """At most `limit` points, about: of each bucket the lowest and the highest, in order. The ends always stay."""
+    if len(points) <= limit:
+        return points
+    kept = [points[0]]
+    for start, end in _buckets(len(points), limit // 2):
+        bucket = range(start, end)
+        pair = sorted({min(bucket, key=lambda i: points[i][1]), max(bucket, key=lambda i: points[i][1])})
+        kept += [points[i] for i in pair if 0 < i < len(points) - 1]
+    return [*kept, points[-1]]
+
+
+def means(points: Points, limit: int) -> Points:
+    """The mean of each bucket; the first and last begin and end where the data do."""
+    if len(points) <= limit:
+        return points
+    made = [
+        (sum(p[0] for p in points[start:end]) / (end - start), sum(p[1] for p in points[start:end]) / (end - start))
+        for start, end in _buckets(len(points), limit)
+    ]
+    return [(points[0][0], made[0][1] if len(made) > 1 else points[0][1]), *made[1:-1], (points[-1][0], made[-1][1])]
+
+
+def _buckets(length: int, num: int) -> list[tuple[int, int]]:
+    return list(pairwise(length * i // num for i in range(num + 1)))

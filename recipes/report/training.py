@@ -1,0 +1,180 @@
+"""Training stages and exports of a page: which began from which, their curves on one axis of tokens, blends, checkpoints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from recipes.report.bars import Share, blend_svg
+from recipes.report.curves import Curve, curve_svg
+from recipes.report.figures import is_number
+from recipes.report.record import Metrics, Record, read_metrics
+
+NUM_COLOURS = 6  # branches' colours in page.css; 0 is the trunk's
+WIDE, NARROW = 1040, 360  # the page shows the one that fits the window
+PARITY_KEYS = ("max_difference", "max_logit_difference")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training stage. `first_token`: what its initial weights had seen before. Colour 0 is for stages that others begin from."""
+
+    record: Record
+    label: str
+    colour: int
+    first_token: float
+    metrics: Metrics | None
+
+    @property
+    def validation(self) -> dict[str, Any]:
+        return self.record.numbers("details", "validation")
+
+    @property
+    def final_loss(self) -> Any:
+        return self.record.number("details", "loss", "last")
+
+    @property
+    def restarts(self) -> Any:
+        segments = self.record.number("details", "segments")
+        return None if segments is None else segments - 1
+
+    def points(self, what: str) -> list[tuple[float, float]]:
+        if self.metrics is None:
+            return []
+        return [(self.first_token + x, y) for x, y in zip(self.metrics.tokens, getattr(self.metrics, what), strict=True)]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An exported model. `difference` is the largest of all logits compared, `limit` what was allowed."""
+
+    record: Record
+    label: str
+    colour: int
+    run: Run | None
+    difference: Any
+    limit: Any
+
+
+@dataclass(frozen=True)
+class Blend:
+    run: Run
+    rows: list[dict[str, Any]]
+    plot: Markup
+
+
+def read_runs(records: Sequence[Record]) -> list[Run]:
+    stages = [record for record in records if record.do == "train"]
+    by_name = {record.made: record for record in stages}
+    begun_from = {record.inputs.get("init") for record in stages}
+    exported = {r.inputs.get("checkpoint"): r.stage.removeprefix("export_") for r in records if r.do == "export"}
+    runs: list[Run] = []
+    num_ends = 0
+    for record in stages:
+        is_end = record.made not in begun_from
+        runs.append(
+            Run(
+                record=record,
+                label=exported.get(record.made, record.stage),
+                colour=num_ends % NUM_COLOURS + 1 if is_end else 0,
+                first_token=_tokens_before(record, by_name),
+                metrics=read_metrics(record),
+            )
+        )
+        num_ends += is_end
+    return runs
+
+
+def _tokens_before(record: Record, by_name: dict[str, Record]) -> float:
+    seen, tokens = {record.made}, 0.0
+    before = by_name.get(record.inputs.get("init", ""))
+    while before is not None and before.made not in seen:
+        seen.add(before.made)
+        tokens += before.number("counts", "tokens") or 0
+        before = by_name.get(before.inputs.get("init", ""))
+    return tokens
+
+
+def read_checkpoints(records: Sequence[Record], runs: Sequence[Run]) -> list[Checkpoint]:
+    by_name = {run.record.made: run for run in runs}
+    checkpoints = []
+    for record in records:
+        if record.do != "export":
+            continue
+        run = by_name.get(record.inputs.get("checkpoint", ""))
+        differences = [record.number("details", "parity", key) for key in PARITY_KEYS]
+        checkpoints.append(
+            Checkpoint(
+                record=record,
+                label=record.stage.removeprefix("export_"),
+                colour=run.colour if run else 0,
+                run=run,
+                difference=next((found for found in differences if found is not None), None),
+                limit=record.number("params", "max_logit_difference"),
+            )
+        )
+    return checkpoints
+
+
+def validation_table(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """A row a held-out set: the loss of every run, and which of them is the lowest of the row."""
+    names = list(dict.fromkeys(name for run in runs for name in run.validation))
+    rows = []
+    for name in names:
+        losses = [run.validation.get(name) for run in runs]
+        known = [loss for loss in losses if loss is not None]
+        best = min(known) if len(known) > 1 else None
+        rows.append({"name": name, "cells": [{"loss": loss, "is_best": loss is not None and loss == best} for loss in losses]})
+    return rows
+
+
+@dataclass(frozen=True)
+class Plot:
+    title: str
+    wide: Markup
+    narrow: Markup
+
+
+def plots(runs: Sequence[Run]) -> list[Plot]:
+    """Loss and learning rate of all runs on the same axis of tokens, then the branches' loss alone."""
+    branches = [run for run in runs if run.colour and run.first_token]
+    start = min((run.first_token for run in branches), default=None)
+    made = [
+        _plot("Training loss", "loss", runs, y_label="loss (nats per token)", height=340, mark=start),
+        _plot("Learning rate", "lr", runs, y_label="learning rate", height=210, mark=start),
+    ]
+    if branches and len(branches) < len(runs):
+        made.append(_plot("Training loss of the branches, closer", "loss", branches, y_label="loss (nats per token)", height=300, mark=None))
+    return [plot for plot in made if plot.wide]
+
+
+def _plot(title: str, what: str, runs: Sequence[Run], *, y_label: str, height: int, mark: float | None) -> Plot:
+    curves = [Curve(run.label, run.colour, run.points(what)) for run in runs]
+
+    def drawn(width: int, tall: int) -> Markup:
+        is_loss = what == "loss"
+        return curve_svg(
+            curves, title=title, y_label=y_label, width=width, height=tall, smooth=is_loss, from_zero=not is_loss, mark=mark
+        )
+
+    return Plot(title, drawn(WIDE, height), drawn(NARROW, min(height, 270)))
+
+
+def read_blends(runs: Sequence[Run]) -> list[Blend]:
+    """Of each run, the ledger; where there is none, what was asked for."""
+    blends = []
+    for run in runs:
+        rows = run.record.rows("details", "ledger")
+        rows = rows or [{"dataset": name, "asked_share": asked} for name, asked in run.record.numbers("params", "blend").items()]
+        if not rows:
+            continue
+        shares = [
+            Share(str(row.get("dataset", "")), _number(row.get("asked_share")), _number(row.get("delivered_share"))) for row in rows
+        ]
+        blends.append(Blend(run, rows, blend_svg(shares, title=f"Blend of {run.label}: asked and delivered", colour=run.colour)))
+    return blends
+
+
+def _number(given: Any) -> float | None:
+    return float(given) if is_number(given) else None

@@ -1,0 +1,171 @@
+"""Raw files are read whatever state they are in: damage is counted by type and named, the other documents are kept."""
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from datatrove.data import Document
+
+from curation.book import Book
+from curation.sources import ReadSource
+from recipes.schema import Source
+
+
+def record(number: int, html: str, content_type: str = "text/html; charset=utf-8", status: str = "200 OK") -> bytes:
+    body = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n\r\n{html}".encode()
+    head = (
+        f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:0000-{number}>\r\nWARC-Date: 2020-01-01T00:00:00Z\r\n"
+        f"WARC-Target-URI: http://example.org/{number}\r\nContent-Type: application/http; msgtype=response\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body + b"\r\n\r\n"
+
+
+def members(numbers: range) -> list[bytes]:
+    """Gzip members of one record each, as Common Crawl writes them; bodies differ enough to be a few kilobytes."""
+    return [gzip.compress(record(n, f"<p>page {n}</p>" + " ".join(str(n * k) for k in range(2000))), mtime=0) for n in numbers]
+
+
+def read(path: Path, kind: str = "warc", *, as_records: bool = False, **columns: str) -> tuple[list[Document], Book]:
+    book = Book(path.parent)
+    source = Source(format=kind, path=str(path), columns=columns)  # type: ignore[arg-type]
+    return list(ReadSource(source, name="test", location=str(path), as_records=as_records, book=book).run()), book
+
+
+def ids(documents: list[Document]) -> list[str]:
+    return [doc.id for doc in documents]
+
+
+def uuids(numbers: list[int]) -> list[str]:
+    return [f"<urn:uuid:0000-{n}>" for n in numbers]
+
+
+def test_a_warc_gives_its_pages_with_id_url_date_and_source(tmp_path: Path) -> None:
+    (tmp_path / "a.warc.gz").write_bytes(b"".join(members(range(3))))
+    documents, book = read(tmp_path / "a.warc.gz")
+    assert ids(documents) == uuids([0, 1, 2])
+    assert documents[1].text.startswith("<p>page 1</p>")
+    expected = {"url": "http://example.org/1", "date": "2020-01-01T00:00:00Z", "source": "test", "file": "a.warc.gz"}
+    assert documents[1].metadata == expected
+    assert book.counts == {"files": 1, "records": 3}
+
+
+@pytest.mark.parametrize("ending", [".warc", ".warc.zst"])
+def test_plain_and_zstd_warcs_are_read(tmp_path: Path, ending: str) -> None:
+    plain = b"".join(record(n, f"<p>{n}</p>") for n in range(3))
+    content = zstandard.ZstdCompressor().compress(plain) if ending.endswith("zst") else plain
+    (tmp_path / f"a{ending}").write_bytes(content)
+    documents, _ = read(tmp_path / f"a{ending}")
+    assert ids(documents) == uuids([0, 1, 2])
+
+
+def test_only_successful_html_is_read_and_the_rest_is_counted(tmp_path: Path) -> None:
+    records = [record(0, "x"), record(1, "x", "application/pdf"), record(2, "x", status="404 Not Found")]
+    (tmp_path / "a.warc").write_bytes(b"".join(records))
+    documents, book = read(tmp_path / "a.warc")
+    assert ids(documents) == uuids([0])
+    assert book.counts["skipped"] == {"type_application/pdf": 1, "status_404": 1}
+
+
+def test_a_truncated_record_is_counted_and_never_a_document(tmp_path: Path) -> None:
+    (tmp_path / "a.warc.gz").write_bytes(b"".join(members(range(3)))[:-700])
+    documents, book = read(tmp_path / "a.warc.gz")
+    assert ids(documents) == uuids([0, 1])
+    assert book.counts["unreadable"] == {"records": {"truncated_record": 1}}
+    assert book.names == {"records/truncated_record": ["a.warc.gz"]}
+
+
+def test_reading_goes_on_behind_a_damaged_gzip_member(tmp_path: Path) -> None:
+    parts = members(range(5))
+    middle = bytearray(parts[2])
+    middle[len(middle) // 2 : len(middle) // 2 + 60] = bytes(60)
+    (tmp_path / "a.warc.gz").write_bytes(b"".join([*parts[:2], bytes(middle), *parts[3:]]))
+    documents, book = read(tmp_path / "a.warc.gz")
+    assert ids(documents) == uuids([0, 1, 3, 4])
+    assert sum(book.counts["unreadable"]["records"].values()) == 1
+
+
+def test_garbage_and_empty_files_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.warc").write_bytes(b"nothing like a crawl\n" * 100)
+    (tmp_path / "b.warc").write_bytes(b"")
+    assert read(tmp_path / "a.warc")[1].counts["unreadable"] == {"records": {"corrupt_warc": 1}}
+    assert read(tmp_path / "b.warc")[1].counts["unreadable"] == {"files": {"empty_file": 1}}
+
+
+def test_jsonl_lines_that_cannot_be_read_are_counted_by_type(tmp_path: Path) -> None:
+    lines = [b'{"id": "a", "text": "one"}', b'{"id": "b", "text": ', b'{"id": "c", "text": "\xff\xfe"}', b"[1]", b'{"id": "d"}']
+    lines += [b'{"id": "e", "text": "  "}', b'{"id": "f", "text": "six"}']
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    documents, book = read(tmp_path / "a.jsonl", "jsonl")
+    assert ids(documents) == ["a", "f"]
+    bad = {"invalid_json": 2, "invalid_utf8": 1, "missing_column": 1, "empty_text": 1}
+    assert book.counts["unreadable"] == {"records": bad}
+
+
+def test_a_truncated_gzip_keeps_the_lines_before(tmp_path: Path) -> None:
+    content = b"".join(b'{"id": "%d", "text": "%d"}\n' % (n, n * 7919) for n in range(5000))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(content)[:-2000])
+    documents, book = read(tmp_path / "a.jsonl.gz", "jsonl")
+    assert 1000 < len(documents) < 5000
+    assert book.counts["unreadable"] == {"files": {"truncated_gzip": 1}}
+
+
+def test_zstd_jsonl_is_read_with_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(b'{"key": 7, "body": "x", "meta": {"where": "http://e.org"}}\n'))
+    [doc], _ = read(tmp_path / "a.jsonl.zst", "jsonl", id="key", text="body", url="meta.where")
+    assert (doc.id, doc.text, doc.metadata["url"]) == ("7", "x", "http://e.org")
+
+
+def test_duplicate_ids_are_counted_and_made_unique(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"id": "a", "text": "one"}\n' * 3)
+    documents, book = read(tmp_path / "a.jsonl", "jsonl")
+    assert ids(documents) == ["a", "a#2", "a#3"]
+    assert book.counts["duplicate_ids"] == 2
+    assert book.names["duplicate_ids"] == ["a.jsonl"]
+
+
+def test_parquet_records_keep_their_mapped_columns(tmp_path: Path) -> None:
+    table = pa.table({"uuid": ["u"], "problem": ["1+1?"], "generations": [["so 2", "3"]], "noise": [1]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    [doc], _ = read(tmp_path / "a.parquet", "parquet", as_records=True, id="uuid", question="problem", thinking="generations.0")
+    assert (doc.id, doc.metadata["record"]) == ("u", {"question": "1+1?", "thinking": "so 2"})
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 not really")
+    assert read(tmp_path / "b.parquet", "parquet")[1].counts["unreadable"] == {"files": {"corrupt_parquet": 1}}
+
+
+def test_ranks_share_the_files_without_overlap(tmp_path: Path) -> None:
+    for name in "abcde":
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"id": "{name}", "text": "x"}}')
+    source = Source(format="jsonl", path="")
+
+    def rank(number: int) -> list[str]:
+        reader = ReadSource(source, name="s", location=f"{tmp_path}/*.jsonl", as_records=False, book=Book(tmp_path))
+        return ids(list(reader.run(None, number, 2)))
+
+    assert (rank(0), rank(1)) == (["a", "c", "e"], ["b", "d"])
+
+
+def test_no_file_at_all_is_an_error_that_names_the_place(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"source 'test': no file matches .*nowhere"):
+        read(tmp_path / "nowhere*.jsonl", "jsonl")
+
+
+def test_good_and_broken_warcs_of_a_peer_never_stop_the_reader(shared_data: Path, tmp_path: Path) -> None:
+    found: dict[str, Any] = {}
+    with tarfile.open(shared_data / "peer-tests" / "warcio_test_warcs.tar.gz") as archive:
+        for member in archive.getmembers():
+            stream = archive.extractfile(member)
+            if stream is not None:
+                path = tmp_path / Path(member.name).name
+                path.write_bytes(io.BytesIO(stream.read()).getvalue())
+                found[path.name] = read(path)[1].counts
+    assert found["example.warc.gz"]["records"] >= 1
+    assert "unreadable" not in found["example.warc.gz"]
+    assert found["example.arc"]["unreadable"] == {"records": {"corrupt_warc": 1}}
+    assert "unreadable" in found["example-trunc.warc"]

@@ -1,0 +1,73 @@
+"""Pages and overrides become recipes, or an error that names the key, the value and the way out."""
+
+import pytest
+
+from recipes.load import load
+from recipes.schema import CurateRecipe, TrainRecipe
+
+
+def refused(page: str, *overrides: str) -> str:
+    with pytest.raises(ValueError, match=".") as caught:
+        load(page, overrides)
+    return str(caught.value)
+
+
+def test_an_unknown_page_names_the_nearest() -> None:
+    assert refused("train/octothinker_3") == "there is no page 'train/octothinker_3'; did you mean 'train/octothinker_1b'?" or (
+        "did you mean 'train/octothinker_" in refused("train/octothinker_3")
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "override", "message"),
+    [
+        ("train/demo", "stages.decay.lr.peek=1", "stages.decay.lr: unknown key 'peek'; did you mean 'peak'?"),
+        ("train/demo", "clusters=local", "unknown key 'clusters'; did you mean 'cluster'?"),
+        ("train/demo", "cluster=locl", "cluster=locl: there is no such option; did you mean 'local'?"),
+        ("train/demo", "branch=[demo_long,demo_shrt]", "branch=demo_shrt: there is no such option; did you mean 'demo_short'?"),
+        ("train/demo", "stages.stable.blend.demo_web=0.5", "stages.stable.blend: blend shares sum to 0.7, not 1"),
+        ("train/demo", "stages.stable.init=stabel", "stages.stable.init='stabel' is no earlier stage"),
+        ("train/demo", "sequence_length=many", "sequence_length: Input should be a valid integer"),
+        ("train/demo", "sequence_length=99999", "sequence_length=99999 is above model.max_position_embeddings=8192"),
+        ("train/demo", "stages.decay.lr.end=1", "stages.decay.lr: lr.end=1.0 is above lr.peak=0.003"),
+        ("train/demo", "stages.stable.lr.end=1e-4", "does not fit schedule='constant'"),
+        ("train/demo", "model.num_query_groups=3", "num_attention_heads=4 is not a multiple of num_query_groups=3"),
+        (
+            "curate/demo_web",
+            "stages.dedup.min_jaccard=1.5",
+            "stages.dedup.min_jaccard: Input should be less than or equal to 1 (got 1.5)",
+        ),
+        ("curate/demo_web", "stages.clean.filters.wrods={}", "unknown filter 'wrods'; did you mean 'words'?"),
+        ("curate/demo_web", "stages.decontaminate.benchmarks=null", "benchmarks"),
+        ("curate/demo_web", "tokenizer=null", "stages has a tokenize stage, but `tokenizer` is not set"),
+        ("curate/demo_qa", "stages.format.template=chat", "stages.format.template: Input should be 'question_answer'"),
+        ("train/demo", "stages.decay.lr.peak", "write it as key=value"),
+    ],
+)
+def test_a_mistake_is_named_with_the_way_out(page: str, override: str, message: str) -> None:
+    assert message in refused(page, override)
+
+
+def test_overrides_reach_keys_that_the_page_leaves_at_their_default() -> None:
+    recipe = load("train/demo", ["root=/elsewhere", "optimizer.beta2=0.99"])
+    assert isinstance(recipe, TrainRecipe)
+    assert (recipe.root, recipe.optimizer.beta2, recipe.optimizer.weight_decay) == ("/elsewhere", 0.99, 0.1)
+
+
+def test_a_filter_can_be_taken_away_and_the_others_keep_their_order() -> None:
+    whole, less = load("curate/demo_web"), load("curate/demo_web", ["~stages.clean.filters.boilerplate"])
+    assert isinstance(whole, CurateRecipe)
+    assert isinstance(less, CurateRecipe)
+    before = list(whole.stages["clean"].filters)
+    assert list(less.stages["clean"].filters) == [name for name in before if name != "boilerplate"]
+
+
+def test_one_branch_or_several_can_be_chosen() -> None:
+    assert list(load("train/demo", ["branch=demo_long"]).branches) == ["long"]
+    assert list(load("train/octothinker_3b", ["branch=[long,short]"]).branches) == ["long", "short"]
+
+
+def test_recipes_are_frozen() -> None:
+    recipe = load("train/demo")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 2  # type: ignore[misc]

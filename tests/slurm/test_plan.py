@@ -1,0 +1,108 @@
+"""What decides a stage's identity and what does not; inputs are resolved, or the problem is named."""
+
+import gzip
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from slurm.plan import plan
+
+
+@cache
+def fingerprints(*overrides: str, page: str = "train/demo") -> dict[str, str]:
+    return {f"{stage.page}/{stage.name}": stage.fingerprint for stage in plan(page, overrides).stages}
+
+
+def changed(*overrides: str, page: str = "train/demo") -> set[str]:
+    before, after = fingerprints(page=page), fingerprints(*overrides, page=page)
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_a_filter_threshold_remakes_its_stage_and_those_below_and_nothing_above() -> None:
+    remade = changed("demo_web:stages.math.filters.math_classifier.min_score=0.7")
+    web = {name.removeprefix("curate/demo_web/") for name in remade if name.startswith("curate/demo_web/")}
+    assert web == {"math", "dedup_signatures", "dedup_clusters", "dedup", "decontaminate", "tokenize_shards", "tokenize"}
+    assert not any(name.startswith("curate/") and not name.startswith("curate/demo_web/") for name in remade)
+    assert {name for name in remade if name.startswith("train/")} == {n for n in fingerprints() if n.startswith("train/")}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "cluster=cpu",
+        "cluster.threads_per_process=7",
+        "parallelism=tensor2",
+        "parallelism.micro_batch_size=4",
+        "cadence.checkpoint_every_steps=3",
+        "cadence.log_every_steps=1",
+        "root=/elsewhere",
+        "demo_web:max_unreadable_records=0.5",
+    ],
+)
+def test_where_and_how_often_remakes_nothing(override: str) -> None:
+    assert changed(override) == set()
+
+
+def test_a_branch_blend_remakes_that_branch_alone() -> None:
+    remade = changed("branches.long.blend={demo_web: 0.5, demo_long_cot: 0.5}")
+    assert remade == {"train/demo/decay_long", "train/demo/export_long", "train/demo/report"}
+
+
+def test_the_order_of_filters_is_part_of_the_identity() -> None:
+    remade = changed("~stages.clean.filters.length", "+stages.clean.filters.length={}", page="curate/demo_web")
+    assert "curate/demo_web/clean" in remade
+    assert "curate/demo_web/extract" not in remade
+
+
+def test_the_content_of_a_local_file_is_part_of_the_identity_and_its_place_is_not(tmp_path: Path) -> None:
+    def extract_with(folder: str, content: bytes) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "a.jsonl.gz").write_bytes(gzip.compress(content, mtime=0))
+        where = f"sources.demo_crawl.path={tmp_path}/{folder}/*.gz"
+        return fingerprints(where, f"root={tmp_path}/{folder}", page="curate/demo_web")["curate/demo_web/extract"]
+
+    assert extract_with("one", b"{}") == extract_with("two", b"{}") != extract_with("three", b"[]")
+
+
+def test_missing_inputs_are_problems_that_name_the_key_and_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    problems = plan("train/octothinker_1b").problems
+    assert (
+        "base: hf://meta-llama/Llama-3.2-1B is not in the local hub cache; get it with: hf download meta-llama/Llama-3.2-1B"
+        in problems
+    )
+    missing = plan("curate/demo_web", (f"sources.demo_crawl.path={tmp_path}/*.warc.gz",)).problems
+    assert missing == [f"sources.demo_crawl.path: no file matches {tmp_path}/*.warc.gz"]
+
+
+def test_a_blend_with_an_unknown_dataset_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"no dataset 'demo_wbe' \(a page curate/demo_wbe\); did you mean 'demo_web'"):
+        plan("train/demo", ("stages.stable.blend={demo_wbe: 1.0}",))
+
+
+def test_a_dataset_with_another_tokenizer_is_refused() -> None:
+    with pytest.raises(ValueError, match="dataset 'demo_web' is tokenized with"):
+        plan("train/demo", ("tokenizer=hf://meta-llama/Llama-3.2-1B",))
+
+
+def test_a_made_path_names_the_nearest_page_and_stage() -> None:
+    with pytest.raises(ValueError, match="there is no page 'curate/demo_dta'; did you mean 'curate/demo_data'"):
+        plan("train/demo", ("base=made:curate/demo_dta/sample/base_model",))
+    with pytest.raises(ValueError, match="has no stage 'smaple'; did you mean 'sample'"):
+        plan("train/demo", ("base=made:curate/demo_data/smaple/base_model",))
+
+
+def test_an_override_for_an_unknown_dataset_page_is_refused() -> None:
+    with pytest.raises(ValueError, match="did you mean 'curate/demo_web'"):
+        plan("train/demo", ("demo_wb:seed=2",))
+
+
+def test_stages_come_after_their_inputs() -> None:
+    seen: set[str] = set()
+    for stage in plan("train/octothinker_3b").stages:
+        for role, entry in stage.inputs.items():
+            assert entry.stage is None or entry.stage in seen, (stage.name, role)
+        seen.add(str(stage.folder))
