@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 from fractions import Fraction
+from io import BytesIO
 from itertools import product
 from math import comb, gcd, prod
 
@@ -48,12 +49,12 @@ def responses(folder):
     for path in sorted(folder.glob("*.warc.gz")):
         if path.stat().st_size == 0:
             continue
-        for record in ArchiveIterator(path.open("rb"), record_types=WarcRecordType.response, parse_http=False):
+        for record in ArchiveIterator(BytesIO(path.read_bytes()), record_types=WarcRecordType.response, parse_http=False):
             block = record.reader.read()
             if len(block) == record.content_length and block.startswith(b"HTTP/1.1 200"):
                 head, _, body = block.partition(b"\r\n\r\n")
                 content_type = re.search(rb"Content-Type: ([^\r]+)", head)[1].decode()
-                found.append((record.record_id.strip("<>"), record.headers["WARC-Target-URI"], content_type, body))
+                found.append((record.record_id, record.headers["WARC-Target-URI"], content_type, body))
     return found
 
 
@@ -63,7 +64,11 @@ def word_ngrams(text):
 
 
 def digest(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(sample, tmp_path):
@@ -104,11 +109,11 @@ def test_one_shard_is_cut_in_its_last_member_and_one_is_empty(sample):
 def test_every_record_is_a_gzip_member_of_its_own(sample):
     out, _ = sample
     content = (out / "crawl" / "crawl-00000.warc.gz").read_bytes()
-    records = list(ArchiveIterator((out / "crawl" / "crawl-00000.warc.gz").open("rb"), parse_http=False))
+    records = list(ArchiveIterator(BytesIO(content), parse_http=False))
     starts = [record.stream_pos for record in records]
     assert all(content[start : start + 2] == b"\x1f\x8b" for start in starts)
     assert gzip.decompress(content[starts[1] : starts[2]]).startswith(b"WARC/1.0\r\n")
-    assert {record.record_type for record in records} >= {WarcRecordType.warcinfo, WarcRecordType.response}
+    assert {str(record.headers["WARC-Type"]) for record in records} >= {"warcinfo", "response", "request", "metadata"}
 
 
 def test_recorded_similarities_are_exact_and_near_their_targets(sample):
@@ -169,8 +174,10 @@ def test_no_benchmark_question_stands_in_a_page_that_is_not_a_leak(sample):
 def test_edited_leaks_change_words_and_latex_spelling():
     rng, grammar = random.Random(1), load_grammar()
     assert edited_question("Determine $\\frac{1}{2} + x$.", "edited", grammar, rng) == "Find $\\dfrac{1}{2}+x$."
+    assert edited_question("Isolde sold many.", "edited", grammar, rng) == "Isolde gave out many."
     changed = edited_question("Take $12$ pears.", "answer_changed", grammar, rng)
-    assert changed != "Take $12$ pears." and re.fullmatch(r"Take \$\d+\$ pears\.", changed)
+    assert changed != "Take $12$ pears."
+    assert re.fullmatch(r"Take \$\d+\$ pears\.", changed)
     assert edited_question("Nothing fits here.", "edited", grammar, rng) == "Nothing fits here, would you say."
 
 
@@ -319,11 +326,13 @@ def test_transformers_loads_the_model_as_asked_for(sample, tmp_path, tied):
     asked = {**MODEL, "tie_embeddings": tied, "head_dim": 16}
     size = make_base_model(tmp_path, sample[0] / "tokenizer", seed=1, model=asked)
     model, info = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
-    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
     assert sum(weight.numel() for weight in model.parameters()) == size
     config = model.config
     assert (config.num_key_value_heads, config.head_dim, config.tie_word_embeddings) == (2, 16, tied)
-    assert config.rope_parameters["rope_type"] == "llama3" and config.rope_parameters["factor"] == 4.0
+    assert config.rope_parameters["rope_type"] == "llama3"
+    assert config.rope_parameters["factor"] == 4.0
     assert model.model.embed_tokens.weight.dtype == torch.float32
     assert model.model.embed_tokens.weight.std().item() == pytest.approx(0.02, rel=0.02)
     loss = model(torch.arange(64)[None], labels=torch.arange(64)[None]).loss.item()
@@ -331,11 +340,11 @@ def test_transformers_loads_the_model_as_asked_for(sample, tmp_path, tied):
 
 
 def test_refusals_say_what_is_wrong_and_the_way_out(tmp_path):
-    with pytest.raises(ValueError, match="num_pages=12 is too few .* at least 100"):
+    with pytest.raises(ValueError, match=r"num_pages=12 is too few .* at least 100"):
         make_sample(tmp_path, seed=1, **{**SIZES, "num_pages": 12})
     with pytest.raises(ValueError, match="num_problems=1 is too few"):
         make_sample(tmp_path, seed=1, **{**SIZES, "num_problems": 1})
-    with pytest.raises(ValueError, match="vocab_size=800, but model.vocab_size=700"):
+    with pytest.raises(ValueError, match=r"vocab_size=800, but model\.vocab_size=700"):
         make_sample(tmp_path, seed=1, **{**SIZES, "vocab_size": 800})
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,196 @@
+"""Formulas that are elements of the page: which element shows one, and where in it the LaTeX is.
+
+In order of trust: TeX annotation, alternative text of the same element, MathML, boxes drawn by MathJax. Each reader is
+given the raw attributes and the inside of an element, and gives None where it shows no formula.
+"""
+
+import re
+from collections.abc import Callable
+from html import unescape
+
+from curation.extract.images import read_image
+from curation.extract.latex import TWIN, Formula, formula, looks_like_latex
+from curation.extract.mathml import to_latex
+from curation.extract.source import ATTRIBUTES, attributes
+from curation.extract.tables import lines
+from curation.extract.tree import from_chtml, from_svg, parse
+
+_MATH = re.compile(rf"<((?:m(?:ml)?:)?)math(?=[\s/>])({ATTRIBUTES})>", re.IGNORECASE)
+_MATH_END = re.compile(r"</(?:m(?:ml)?:)?math\s*>", re.IGNORECASE)
+_ANNOTATION = re.compile(rf"<(?:m(?:ml)?:)?annotation(?=[\s/>])({ATTRIBUTES})>", re.IGNORECASE)
+_IMAGE = re.compile(rf"<img(?=[\s/>])({ATTRIBUTES})>", re.IGNORECASE)
+_ELEMENT_ID = re.compile(r"MathJax-Element-\d+(?=-Frame)")
+_CDATA = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*", re.DOTALL)
+_TAGS = re.compile(rf"</?[a-zA-Z]{ATTRIBUTES}(?:>|\Z)")
+_NOT_LATEX = frozenset(["", "true", "false", "inline", "block", "display", "none", "null", "undefined"])
+
+# In the class of a span or div worth a look. Plain strings: a regular expression reads a page ten times as slowly.
+MARKS = ("katex", "MathJax", "MJX", "mjx-", "mwe-math", "math inline", "math display")
+_MATHJAX_2 = frozenset(
+    (
+        *("MathJax", "MathJax_Display", "MathJax_FullWidth", "MathJax_Preview", "MathJax_PlainSource_Display"),
+        *("MathJax_SVG", "MathJax_SVG_Display", "MathJax_CHTML", "MathJax_MathML", "MathJax_PHTML"),
+        *("MJX_Assistive_MathML", "MJXc-display", "mjx-chtml"),
+    )
+)
+
+
+def read_math(raw: str, inside: str) -> Formula | None:
+    """A math element: its TeX annotation, else its alttext, else its MathML as LaTeX."""
+    attrs = attributes(raw)
+    is_display = attrs.get("display") == "block" or attrs.get("mode") == "display"
+    for match in _ANNOTATION.finditer(inside):
+        end = inside.find("</", match.end())
+        if "tex" in attributes(match[1]).get("encoding", "").lower() and end >= 0:
+            found = formula(_text(inside[match.end() : end]), is_display=is_display, kind="annotation")
+            if found:
+                return found
+    alttext = attrs.get("alttext", "")
+    if alttext and (looks_like_latex(alttext) or len(alttext.split()) < 3):  # some publishers put spoken words there
+        return formula(alttext, is_display=is_display, kind="alttext")
+    return formula(to_latex(parse(inside)), is_display=is_display, kind="mathml")
+
+
+def read_script(raw: str, inside: str) -> Formula | None:
+    """The scripts MathJax 2 reads: math/tex, math/mml, math/asciimath."""
+    kind = attributes(raw).get("type", "").lower()
+    is_display = re.search(r"mode\s*=\s*display", kind) is not None
+    inside = _uncommented(inside)
+    if "mml" in kind:
+        return _first_math(inside) or TWIN
+    if "asciimath" in kind:
+        text = " ".join(inside.split())
+        return Formula(f"`{text}`", is_display, "asciimath") if text else TWIN
+    return formula(inside, is_display=is_display, kind="script") or TWIN
+
+
+def read_mathjax_3(raw: str, inside: str) -> Formula:
+    """An mjx-container: the MathML for screen readers, else MathJax 4's data-latex, else the boxes or paths drawn."""
+    is_display = attributes(raw).get("display") == "true"
+    found = _first_math(inside)
+    if found:
+        return Formula(found.text, True, found.kind) if found.is_display or not is_display else _as_display(found)
+    tree = parse(inside)
+    drawn, svg = tree.find("mjx-math"), tree.find("svg")
+    latex = ((drawn or svg or tree).attrs.get("data-latex") or "").strip()
+    if latex:
+        return formula(latex, is_display=is_display, kind="attribute") or TWIN
+    if drawn:
+        return formula(to_latex(from_chtml(drawn)), is_display=is_display, kind="chtml") or TWIN
+    if svg:
+        return formula(to_latex(from_svg(svg)), is_display=is_display, kind="svg") or TWIN
+    return TWIN  # not drawn yet when the page was saved: nothing to keep
+
+
+def read_span(raw: str, inside: Callable[[], str], page: str) -> Formula | None:
+    """KaTeX, MathJax 2, Wikipedia and Pandoc mark formulas by the class of a span or div."""
+    attrs = attributes(raw)
+    classes = set(attrs.get("class", "").split())
+    if classes & {"katex", "katex-display"}:
+        found = _first_math(inside())
+        return _as_display(found) if found and "katex-display" in classes else found
+    if "mwe-math-element" in classes:
+        return _wikipedia(inside())
+    if classes & _MATHJAX_2:
+        return _mathjax_2(attrs, classes, inside(), page)
+    if "math" in classes and classes & {"inline", "display"}:
+        text = inside()
+        if "<" not in text and not re.match(r"\s*(?:\\[(\[]|\$)", text):
+            return formula(unescape(text), is_display="display" in classes, kind="span")
+    return None
+
+
+def read_attribute(raw: str) -> Formula | None:
+    """An element of any name that carries its LaTeX in an attribute such as data-latex."""
+    attrs = attributes(raw)
+    latex = next((attrs[name] for name in lines("latex_attributes.txt") if attrs.get(name, "").strip()), "").strip()
+    if latex.lower() in _NOT_LATEX or latex.startswith(('{"', "[{", "http:", "https:")) or not looks_like_latex(latex):
+        return None
+    marks = f"{attrs.get('class', '')} {attrs.get('data-display', '')} {attrs.get('data-type', '')}".lower()
+    is_display = re.search(r"\b(?:block|display|true)\b|-block|-display|displaymath", marks) is not None
+    return formula(latex, is_display=is_display, kind="attribute")
+
+
+def read_jats(raw: str, inside: str) -> Formula | None:
+    """tex-math of journal articles (JATS), often a whole LaTeX document around one formula."""
+    return formula(_text(inside), is_display="display" in attributes(raw).get("display", ""), kind="jats")
+
+
+def read_equation_row(inside: str) -> str | None:
+    """LaTeX of a row of a LaTeXML equation, whose cells are pieces of one formula; None if text stands between them."""
+    pieces: list[str] = []
+    rest: list[str] = []
+    position = 0
+    for raw, content, start, end in _math_elements(inside):
+        found = read_math(raw, content)
+        pieces.append(found.text.strip("$") if found else "")
+        rest.append(inside[position:start])
+        position = end
+    rest.append(inside[position:])
+    between = re.sub(r"<span[^>]*ltx_tag[^>]*>.*?</td>", "", " ".join(rest), flags=re.DOTALL)
+    if not pieces or re.search(r"\w", unescape(_TAGS.sub(" ", between))):
+        return None
+    punctuation = re.search(r"[.,;]\s*$", unescape(_TAGS.sub(" ", rest[-1])).strip())
+    return " ".join(pieces) + (punctuation[0].strip() if punctuation else "")
+
+
+READERS: dict[str, Callable[[str, str], Formula | None]] = {
+    "math": read_math,
+    "script": read_script,
+    "mjx-container": read_mathjax_3,
+    "tex-math": read_jats,
+}
+
+
+def _math_elements(inside: str) -> list[tuple[str, str, int, int]]:
+    found = []
+    position = 0
+    while match := _MATH.search(inside, position):
+        end = _MATH_END.search(inside, match.end())
+        if not end:
+            break
+        position = end.end()
+        found.append((match[2], inside[match.end() : end.start()], match.start(), position))
+    return found
+
+
+def _first_math(inside: str) -> Formula | None:
+    found = next(iter(_math_elements(inside)), None)
+    return read_math(found[0], found[1]) if found else None
+
+
+def _wikipedia(inside: str) -> Formula | None:
+    found = _first_math(inside)
+    if found:
+        return found
+    image = _IMAGE.search(inside)
+    return read_image(image[1]) if image else None
+
+
+def _mathjax_2(attrs: dict[str, str], classes: set[str], inside: str, page: str) -> Formula | None:
+    """Drawn formulas are twins of a script nearby. Where a saved page has lost its scripts, their MathML is read."""
+    identity = _ELEMENT_ID.search(f"{attrs.get('id', '')} {inside}")
+    has_script = f'id="{identity[0]}"' in page if identity else "<script" in page
+    if has_script:
+        return TWIN
+    is_display = any("isplay" in name for name in classes)
+    mathml = attrs.get("data-mathml") or next(iter(re.findall(r'data-mathml="([^"]*)"', inside)), "")
+    found = _first_math(mathml if "<math" in mathml else unescape(mathml)) or _first_math(inside)
+    return _as_display(found) if found and is_display else found
+
+
+def _as_display(found: Formula) -> Formula:
+    if found.text.startswith("$$"):
+        return Formula(found.text, True, found.kind)
+    return Formula(f"${found.text}$", True, found.kind)
+
+
+def _text(inside: str) -> str:
+    cdata = _CDATA.fullmatch(inside)
+    return cdata[1] if cdata else unescape(inside)
+
+
+def _uncommented(script: str) -> str:
+    """Scripts hide formulas from old parsers: % <![CDATA[ ... %]]> or <!-- ... -->."""
+    script = re.sub(r"^\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*$", "", script)
+    return re.sub(r"^\s*<!--|-->\s*$", "", script)
