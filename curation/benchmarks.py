@@ -6,23 +6,23 @@ different items share (instructions, answer formats) say nothing of an item and 
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
+import numpy.typing as npt
 import zstandard
 
 from curation.candidates import Numbers
-from curation.math_tokens import MARK, Hashes, TokenHashes, without_numbers
-from curation.shingles import fold
+from curation.math_tokens import MARK, Hashes, TokenHashes, find_tokens, normalise, without_numbers
+from curation.shingles import MULTIPLIER, SHIFT
 
 QUESTION_KEYS = ("question", "problem", "prompt", "input", "instruction", "query", "text")
 ID_KEYS = ("unique_id", "id", "idx", "index", "uid")
 MAX_SHARING_ITEMS = 4  # n-grams in more different items are instructions
-BITS = 64
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def read_items(benchmark: str, path: Path) -> Iterator[Item]:
         if not line.strip():
             continue
         try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            record = json.loads(line)  # accepts NaN, which real files hold
+        except json.JSONDecodeError as error:
             raise ValueError(
                 f"benchmark {benchmark!r}: {path}, line {number} is not JSON ({error}); mend the file"
             ) from error
@@ -80,62 +80,57 @@ class Match:
 class Index:
     """Sorted n-gram hashes with the items that hold them, behind a bit table that most of a document never gets past."""
 
-    def __init__(self, grams: Iterable[Hashes], lengths: list[int]):
-        per_item = [np.unique(gram) for gram in grams]
-        items = np.repeat(np.arange(len(per_item)), [len(gram) for gram in per_item])
-        hashes = np.concatenate(per_item) if per_item else np.zeros(0, np.uint64)
+    def __init__(self, hashes: Hashes, items: Numbers, num_items: int, lengths: list[int]):
+        """`items[i]` holds the n-gram `hashes[i]`; no pair twice."""
         order = np.argsort(hashes, kind="stable")
-        self.items: Numbers = items[order]
+        self.items = items[order]
         self.hashes, self.starts, self.counts = np.unique(hashes[order], return_index=True, return_counts=True)
-        self.totals = np.bincount(items, minlength=len(per_item))
+        self.totals = np.bincount(items, minlength=num_items)
         self.lengths = lengths
-        bits = min(
-            max(len(hashes).bit_length() + 4, 16), 26
-        )  # at most one in 16 strangers gets past it, 64 MiB at most
-        self._shift = np.uint64(BITS - bits)
+        bits = min(max(len(hashes).bit_length() + 3, 16), 26)  # at most one in 8 strangers gets past it, 64 MiB at most
+        self._shift = np.uint64(64 - bits)
         self._table = np.zeros(1 << bits, np.bool_)
         self._table[self.hashes >> self._shift] = True
 
     def look_up(self, tokens: Hashes) -> list[Match]:
         """Items that share n-grams with a document, by coverage."""
-        found = []
-        for length in self.lengths:
-            grams = ngrams(tokens, length)
-            grams = grams[self._table[grams >> self._shift]]
-            if len(grams):
-                place = np.minimum(np.searchsorted(self.hashes, grams), len(self.hashes) - 1)
-                found.append(place[self.hashes[place] == grams])
-        places = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
+        places = np.unique(np.concatenate([self._places(grams)[0] for _, grams in ngrams(tokens, self.lengths)]))
         if not len(places):
             return []
         posted = np.concatenate([self.items[self.starts[p] : self.starts[p] + self.counts[p]] for p in places])
-        items, hits = np.unique(posted, return_counts=True)
-        matches = [
-            Match(item, hit / self.totals[item], hit) for item, hit in zip(items.tolist(), hits.tolist(), strict=True)
-        ]
+        items, hits = (found.tolist() for found in np.unique(posted, return_counts=True))
+        matches = [Match(item, hit / int(self.totals[item]), hit) for item, hit in zip(items, hits, strict=True)]
         return sorted(matches, key=lambda match: (-match.coverage, -match.num_ngrams, match.item))
 
-    def marks(self, tokens: Hashes, item: int) -> tuple[int, int]:
+    def longest_run(self, tokens: Hashes, item: int) -> tuple[int, int]:
         """First and last (exclusive) token of the document's longest run that is covered by n-grams of the item."""
+        held = np.repeat(np.arange(len(self.hashes)), self.counts)[self.items == item]
         covered = np.zeros(len(tokens) + 1, np.int64)
-        mine = np.unique(self.hashes[np.repeat(np.arange(len(self.hashes)), self.counts)[self.items == item]])
-        for length in self.lengths:
-            for start in np.flatnonzero(np.isin(ngrams(tokens, length), mine)).tolist():
+        for length, grams in ngrams(tokens, self.lengths):
+            places, where = self._places(grams)
+            for start in where[np.isin(places, held)].tolist():
                 covered[start : start + length] = 1
-        edges = np.flatnonzero(np.diff(np.r_[0, covered]))
-        runs = edges.reshape(-1, 2)
-        best = int(np.argmax(runs[:, 1] - runs[:, 0]))
-        return int(runs[best, 0]), int(runs[best, 1])
+        runs = np.flatnonzero(np.diff(np.r_[0, covered])).reshape(-1, 2)
+        first, last = runs[np.argmax(runs[:, 1] - runs[:, 0])].tolist()
+        return first, last
+
+    def _places(self, grams: Hashes) -> tuple[Numbers, Numbers]:
+        """Which known n-grams are among these, and where."""
+        where = np.flatnonzero(self._table[grams >> self._shift])
+        places = np.minimum(np.searchsorted(self.hashes, grams[where]), max(len(self.hashes) - 1, 0))
+        known = self.hashes[places] == grams[where] if len(where) else np.zeros(0, np.bool_)
+        return places[known], where[known]
 
 
-def ngrams(tokens: Hashes, length: int) -> Hashes:
-    """Hashes of all runs of `length` tokens."""
-    if len(tokens) < length:
-        return np.zeros(0, np.uint64)
-    hashes: Hashes = fold(np.lib.stride_tricks.sliding_window_view(tokens, len(tokens) - length + 1)) ^ np.uint64(
-        length
-    )
-    return hashes
+def ngrams(tokens: Hashes, lengths: list[int]) -> Iterator[tuple[int, Hashes]]:
+    """(length, hashes of all runs of so many tokens), for ascending lengths: each run's hash goes on from the shorter one's."""
+    hashes = np.zeros(len(tokens), np.uint64)
+    for length in range(1, max(lengths) + 1):
+        hashes = hashes[: max(len(tokens) - length + 1, 0)]
+        hashes = (hashes ^ tokens[length - 1 :]) * MULTIPLIER
+        hashes ^= hashes >> SHIFT
+        if length in lengths:
+            yield length, hashes ^ np.uint64(length)
 
 
 class BenchmarkIndex:
@@ -145,44 +140,71 @@ class BenchmarkIndex:
         self.tokens = TokenHashes()
         self.items: list[Item] = []
         self.counts: dict[str, dict[str, int]] = {}
-        tokens = []
+        self._hashes: list[Hashes] = []
         for name, path in benchmarks.items():
-            counts = {"items": 0, "indexed": 0, "indexed_whole": 0, "unmatched_too_short": 0}
-            for item in read_items(name, path):
-                hashes = self.tokens.of(item.text)
-                counts["items"] += 1
-                if len(hashes) < min(min_item_words, ngram):
-                    counts["unmatched_too_short"] += 1
-                    continue
+            self.counts[name] = self._add(name, path, ngram, min_item_words)
+        flat, sizes = np.concatenate(self._hashes), np.array([len(hashes) for hashes in self._hashes])
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        whole = np.minimum(sizes, ngram)  # an item of fewer tokens is one n-gram
+        lengths = np.unique(whole).tolist()
+        grams = [_inside(hashes, owner, length, whole == length) for length, hashes in ngrams(flat, lengths)]
+        hashes, items = _distinct_pairs(*(np.concatenate(parts) for parts in zip(*grams, strict=True)))
+        self.exact = Index(*_without_instructions(hashes, items, self._hashes), len(sizes), lengths)
+        is_number = np.r_[0, np.cumsum(flat & MARK)]
+        [(_, alike)] = ngrams(without_numbers(flat), [ngram])
+        telling = is_number[ngram:] - is_number[: len(alike)] <= ngram // 2  # rows of numbers are in every table
+        alike, items = _inside(np.where(telling, alike, 0), owner, ngram, whole == ngram)
+        self.near = Index(*_distinct_pairs(alike[alike != 0], items[alike != 0]), len(sizes), [ngram])
+
+    def _add(self, name: str, path: Path, ngram: int, min_item_words: int) -> dict[str, int]:
+        counts = {"items": 0, "indexed": 0, "indexed_whole": 0, "unmatched_too_short": 0, "unmatched_plain_words": 0}
+        for item in read_items(name, path):
+            hashes = self.tokens.of(item.text)
+            counts["items"] += 1
+            if len(hashes) < min(min_item_words, ngram):
+                counts["unmatched_too_short"] += 1
+            elif len(hashes) < ngram and not _has_mathematics(item.text):
+                counts["unmatched_plain_words"] += 1
+            else:
                 counts["indexed"] += 1
                 counts["indexed_whole"] += len(hashes) < ngram
                 self.items.append(item)
-                tokens.append(hashes)
-            if not counts["indexed"]:
-                raise ValueError(
-                    f"benchmark {name!r}: all {counts['items']} items of {path} have fewer than min_item_words={min_item_words} "
-                    "words, so nothing would be found; lower min_item_words"
-                )
-            self.counts[name] = counts
-        lengths = sorted({min(len(hashes), ngram) for hashes in tokens})
-        grams = _without_instructions([ngrams(hashes, min(len(hashes), ngram)) for hashes in tokens], tokens)
-        self.exact = Index(grams, lengths)
-        self.near = Index([_telling(hashes, ngram) for hashes in tokens], [ngram])
+                self._hashes.append(hashes)
+        if not counts["indexed"]:
+            raise ValueError(
+                f"benchmark {name!r}: all {counts['items']} items of {path} are too short to be told from other text (fewer than "
+                f"min_item_words={min_item_words} words, or fewer than ngram={ngram} without mathematics), so nothing would be "
+                "found; lower min_item_words or ngram"
+            )
+        return counts
 
 
-def _without_instructions(grams: list[Hashes], tokens: list[Hashes]) -> list[Hashes]:
+def _has_mathematics(text: str) -> bool:
+    """Whether a short text is more than common words: "Which of the following are true" is on many pages."""
+    return any(not token.isalpha() for token, _, _ in find_tokens(normalise(text)))
+
+
+def _inside(grams: Hashes, owner: Numbers, length: int, wanted: npt.NDArray[np.bool_]) -> tuple[Hashes, Numbers]:
+    """n-grams, with their items, that begin and end in the same wanted item of the concatenated ones."""
+    first, last = owner[: len(grams)], owner[length - 1 :]
+    inside = (first == last) & wanted[first]
+    return grams[inside], first[inside]
+
+
+def _distinct_pairs(hashes: Hashes, items: Numbers) -> tuple[Hashes, Numbers]:
+    order = np.lexsort((items, hashes))
+    hashes, items = hashes[order], items[order]
+    new = np.r_[True, (hashes[1:] != hashes[:-1]) | (items[1:] != items[:-1])][: len(order)]
+    return hashes[new], items[new]
+
+
+def _without_instructions(hashes: Hashes, items: Numbers, tokens: list[Hashes]) -> tuple[Hashes, Numbers]:
     """Leaves out n-grams that more than MAX_SHARING_ITEMS different items hold. Items that occur twice (MATH-500 is part of
-    MATH) count once."""
-    different = {hashes.tobytes(): np.unique(gram) for hashes, gram in zip(tokens, grams, strict=True)}
-    hashes, counts = np.unique(np.concatenate(list(different.values())), return_counts=True)
-    shared = hashes[counts > MAX_SHARING_ITEMS]
-    own = [gram[~np.isin(gram, shared)] for gram in grams]
-    return [mine if len(mine) else gram for mine, gram in zip(own, grams, strict=True)]
-
-
-def _telling(hashes: Hashes, ngram: int) -> Hashes:
-    """n-grams with all numbers alike; rows of mostly numbers are in every table and prove nothing."""
-    if len(hashes) < ngram:
-        return np.zeros(0, np.uint64)
-    windows = np.lib.stride_tricks.sliding_window_view(hashes & MARK, ngram)
-    return ngrams(without_numbers(hashes), ngram)[windows.sum(axis=1) <= ngram // 2]
+    MATH) count once; an item that has no other n-grams keeps its own."""
+    first_of: dict[bytes, int] = {}
+    same = np.array([first_of.setdefault(one.tobytes(), number) for number, one in enumerate(tokens)])
+    different, counts = np.unique(_distinct_pairs(hashes, same[items])[0], return_counts=True)
+    own = ~np.isin(hashes, different[counts > MAX_SHARING_ITEMS])
+    has_own = np.bincount(items[own], minlength=len(tokens)) > 0
+    kept = own | ~has_own[items]
+    return hashes[kept], items[kept]

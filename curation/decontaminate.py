@@ -18,6 +18,7 @@ from curation.math_tokens import find_tokens, normalise, without_numbers
 from recipes.schema import DecontaminateStage
 
 MAX_EVIDENCE_CHARS = 1_000
+MAX_OTHER_NUMBERS = 0.2  # share of n-grams
 
 
 class Decontaminate(PipelineStep):
@@ -54,18 +55,21 @@ class Decontaminate(PipelineStep):
         index = self.index
         for doc in data or ():
             tokens = index.tokens.of(doc.text)
-            found = self._enough(index.exact.look_up(tokens))
+            near = {match.item: match for match in self._enough(index.near.look_up(without_numbers(tokens)))}
+            found = [match for match in self._enough(index.exact.look_up(tokens)) if self._has_its_numbers(match, near)]
             if found:
                 best = found[0]
-                doc.metadata["contamination"] = self._evidence(
-                    doc, best, index.exact.marks(tokens, best.item), len(found)
-                )
+                marks = index.exact.longest_run(tokens, best.item)
+                doc.metadata["contamination"] = self._evidence(doc, best, marks, len(found))
                 self.drop(doc, "contaminated", index.items[best.item].benchmark)
                 continue
-            near = self._enough(index.near.look_up(without_numbers(tokens)))
             if near:
-                doc.metadata["near_contamination"] = self._name(near[0])
+                doc.metadata["near_contamination"] = self._name(next(iter(near.values())))
             yield doc
+
+    def _has_its_numbers(self, match: Match, near: Mapping[int, Match]) -> bool:
+        """False if many more of the item's n-grams are found once all numbers are alike: the same words, other numbers."""
+        return match.item not in near or near[match.item].coverage - match.coverage <= MAX_OTHER_NUMBERS
 
     def _enough(self, matches: list[Match]) -> list[Match]:
         return [match for match in matches if match.coverage >= self.params.min_coverage]

@@ -67,8 +67,8 @@ def find_clusters(
     """Reads all ranks' signatures, writes out/clusters.parquet: every document that has a duplicate, kept or not.
 
     One process. Memory: about 120 bytes a document and its id, 16 more for the band at hand, 8 a candidate pair and 200 a
-    similar pair; texts of candidates are read again, their shingles put on disk. Returns counts. `progress` is told pairs
-    checked and all pairs."""
+    similar pair, 1 kB a document of a cluster; texts of candidates are read again, their shingles put on disk. Returns
+    counts. `progress` is told pairs checked and all pairs."""
     files = signature_files(signatures, documents)
     docs = read_signatures(files)
     pairs, num_large = candidate_pairs(

@@ -22,7 +22,7 @@ IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 TOKEN = re.compile(
     r"\\(?:begin|end)\s*\{[^{}]*\}"  # environments: layout
     r"|\\[a-zA-Z]+"
-    r"|\\."  # \, \; \( \[ \{
+    r"|\\[^\w]"  # \, \; \( \[ \{
     r"|(?<=frac)\d"  # \frac12
     r"|\d+(?:(?:,|\{,\}|\\[,!]|,\\!)\d{3}(?!\d))*(?:\.\d+)?"
     rf"|[{IDEOGRAPHS}]"
@@ -38,6 +38,7 @@ MARK = np.uint64(1)  # the lowest bit of a token's hash: it is a number
 ANY_NUMBER = np.uint64(0x5851F42D4C957F2D)
 MAX_CACHED_TOKENS = 1_000_000
 
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u2060\ufeff"  # soft hyphens and joiners, inside words too
 SPELLINGS = Path(__file__).with_name("math_spellings.tsv")
 
 
@@ -53,7 +54,8 @@ def _characters() -> dict[int, str]:
     characters = {
         written: token for written, token in _spellings().items() if len(written) == 1 and not written.isascii()
     }
-    return str.maketrans({key: f" {token} " if token[:1] in ("\\", "") else token for key, token in characters.items()})
+    spaced = {key: f" {token} " if token[:1] in ("\\", "") else token for key, token in characters.items()}
+    return str.maketrans(spaced | dict.fromkeys(INVISIBLE, ""))
 
 
 def find_tokens(text: str) -> list[tuple[str, int, int]]:
@@ -94,8 +96,9 @@ class TokenHashes(dict[str, int]):
     def of(self, text: str) -> Hashes:
         """Hashes of a text's tokens, in order."""
         pieces = TOKEN.findall(normalise(text))
-        hashes: Hashes = np.fromiter(map(self.__getitem__, pieces), np.uint64, len(pieces))
-        return hashes[hashes != 0]
+        hashes = np.fromiter(map(self.__getitem__, pieces), np.uint64, len(pieces))
+        tokens: Hashes = hashes[hashes != 0]
+        return tokens
 
 
 def without_numbers(hashes: Hashes) -> Hashes:

@@ -21,6 +21,7 @@ from curation.steps import (
     DOCUMENTS,
     Begin,
     Close,
+    CountMarked,
     Exclusions,
     Histogram,
     MinChars,
@@ -48,7 +49,7 @@ from recipes.schema import (
     Source,
     TrainClassifierStage,
 )
-from recipes.stage import LOGS, Stage, read_stage
+from recipes.stage import LOGS, Stage, read_stage, report_progress
 
 
 class StageFailed(Exception):
@@ -113,8 +114,10 @@ def _check_readable(stage: Stage, counts: dict[str, Any], names: dict[str, list[
     unreadable = counts.get("unreadable", {})
     for what, limit in (("records", "max_unreadable_records"), ("files", "max_unreadable_files")):
         bad = sum(unreadable.get(what, {}).values())
+        if not bad or limit not in stage.run:
+            continue
         total = counts.get(what, 0) + (bad if what == "records" else 0)
-        if limit in stage.run and bad > stage.run[limit] * max(total, 1):
+        if bad > stage.run[limit] * total:
             kinds = ", ".join(
                 f"{kind} {n} ({', '.join(names.get(f'{what}/{kind}', []))})" for kind, n in unreadable[what].items()
             )
@@ -211,7 +214,7 @@ def _decontaminate(stage: Stage, book: Book) -> _Made:
     files = {role.removeprefix("benchmarks/"): Path(stage.input(role)) for role in stage.inputs if role.startswith("benchmarks/")}
     params = DecontaminateStage(do="decontaminate", benchmarks={name: str(path) for name, path in files.items()}, **_own(stage))
     step = Decontaminate(params, files, book.drop)
-    return [step], step.describe
+    return [step, CountMarked("near_contamination", book)], step.describe
 
 
 def _tokenize_shards(stage: Stage, book: Book) -> _Made:
@@ -246,7 +249,11 @@ def _clusters(stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:
     from curation.dedup import find_clusters
 
     signatures, documents = Path(stage.input("signatures")) / "signatures", Path(stage.input("documents")) / DOCUMENTS
-    return find_clusters(signatures, documents, DedupStage(do="dedup", **_own(stage)), stage.folder), {}
+
+    def progress(done: int, total: int) -> None:
+        report_progress(stage.folder, 0, done, total, "bands")
+
+    return find_clusters(signatures, documents, DedupStage(do="dedup", **_own(stage)), stage.folder, progress=progress), {}
 
 
 def _merge_tokens(stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:

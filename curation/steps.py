@@ -172,6 +172,24 @@ class Exclusions:
         self.book.drop(doc, self.name, str(doc.metadata.pop("filter_reason", "")))
 
 
+class CountMarked(PipelineStep):
+    """Counts documents that carry a mark, and keeps a few as examples; they are not dropped."""
+
+    name = "marked"
+
+    def __init__(self, key: str, book: Book):
+        super().__init__()
+        self.key = key
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        for doc in data or ():
+            if self.key in doc.metadata:
+                self.book.count("marked", self.key)
+                self.book.example(f"marked/{self.key}", doc, why=doc.metadata[self.key])
+            yield doc
+
+
 class Histogram(PipelineStep):
     """Counts kept documents by tenths of a score."""
 

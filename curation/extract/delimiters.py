@@ -26,7 +26,8 @@ _LIST = re.compile(r"(?:inlineMath|displayMath)[\"']?\s*[:=]\s*((?:[\[\],\s]|\"[
 _PAIR = re.compile(r"""\[\s*(["'])(.{1,20}?)\1\s*,\s*(["'])(.{1,20}?)\3\s*\]""")
 _LEFT_RIGHT = re.compile(r"""left["']?\s*:\s*(["'])(.{1,20}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,20}?)\3""")
 _STANDARD = {r"\(": r"\)", r"\[": r"\]"}
-_PROSE = re.compile(r"(?:[a-z]{2,}\s+){3}")
+_WORDS = re.compile(r"(?:[^\W\d_]{2,}[.,;:]?\s+){3}")
+_WORD = re.compile(r"\s[^\W\d_]{2,}|[^\W\d_]{2,}[.,;:]?\s")
 
 
 def delimiter_pairs(html: str, config: str) -> dict[str, str]:
@@ -111,7 +112,9 @@ def _is_formula(html: str, opening: Token, closing: Token) -> bool:
     # Pandoc's rule tells formulas from prices: no space inside the dollars, no digit after them
     if inside[0].isspace() or inside[-1].isspace() or html[closing.end : closing.end + 1].isdigit():
         return False
-    return "\\" in inside or not _PROSE.search(inside)
+    if "\\" in inside:
+        return True
+    return not (_WORD if inside[0].isdigit() else _WORDS).search(unescape(inside))
 
 
 def _is_attribute(html: str, position: int) -> bool:

@@ -69,7 +69,7 @@ def read_mathjax_3(raw: str, inside: str) -> Formula:
     is_display = attributes(raw).get("display") == "true"
     found = _first_math(inside)
     if found:
-        return Formula(found.text, True, found.kind) if found.is_display or not is_display else _as_display(found)
+        return _as_display(found) if is_display else found
     tree = parse(inside)
     drawn, svg = tree.find("mjx-math"), tree.find("svg")
     latex = ((drawn or svg or tree).attrs.get("data-latex") or "").strip()
@@ -116,6 +116,15 @@ def read_jats(raw: str, inside: str) -> Formula | None:
     return formula(_text(inside), is_display="display" in attributes(raw).get("display", ""), kind="jats")
 
 
+def read_alternatives(raw: str, inside: str) -> Formula | None:
+    """JATS may give a formula several times, as LaTeX, MathML and image: one is enough."""
+    start = inside.find("<tex-math")
+    opened = inside.find(">", start)
+    end = inside.find("</tex-math", opened)
+    found = read_jats("", inside[opened + 1 : end]) if start >= 0 and opened >= 0 and end >= 0 else None
+    return found or _first_math(inside)
+
+
 def read_equation_row(inside: str) -> str | None:
     """LaTeX of a row of a LaTeXML equation, whose cells are pieces of one formula; None if text stands between them."""
     pieces: list[str] = []
@@ -130,8 +139,8 @@ def read_equation_row(inside: str) -> str | None:
     between = re.sub(r"<span[^>]*ltx_tag[^>]*>.*?</td>", "", " ".join(rest), flags=re.DOTALL)
     if not pieces or re.search(r"\w", unescape(_TAGS.sub(" ", between))):
         return None
-    punctuation = re.search(r"[.,;]\s*$", unescape(_TAGS.sub(" ", rest[-1])).strip())
-    return " ".join(pieces) + (punctuation[0].strip() if punctuation else "")
+    cell = unescape(_TAGS.sub(" ", rest[-1].split("</td", 1)[0])).strip()
+    return " ".join(pieces) + (cell if cell in (".", ",", ";") else "")
 
 
 READERS: dict[str, Callable[[str, str], Formula | None]] = {
@@ -139,6 +148,7 @@ READERS: dict[str, Callable[[str, str], Formula | None]] = {
     "script": read_script,
     "mjx-container": read_mathjax_3,
     "tex-math": read_jats,
+    "alternatives": read_alternatives,
 }
 
 

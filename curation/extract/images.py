@@ -11,9 +11,7 @@ _WIKIPEDIA = ("mwe-math-fallback-image-inline", "mwe-math-fallback-image-display
 _CLASSES = frozenset(["latex", "latexcenter", "tex", "math", "equation", "formula", *_WIKIPEDIA])
 _DISPLAY_CLASSES = frozenset(["latexcenter", "displaymath", "display", _WIKIPEDIA[1]])
 # codecogs takes rendering wishes before the formula: \dpi{120}&space;\bg_white&space;...
-_WISHES = re.compile(
-    r"^(?:\\(?:dpi\{\d+\}|(?:bg|fn)_\w+|(?:inline|large|small|huge|tiny|Large|LARGE|Huge)(?![a-zA-Z]))\s*)+"
-)
+_WISHES = re.compile(r"^(?:\\(?:dpi\{\d+\}|(?:bg|fn)_\w+|(?:inline|large|small|huge|tiny|Large|LARGE|Huge)(?![a-zA-Z]))\s*)+")
 
 
 def read_image(raw_attributes: str) -> Formula | None:

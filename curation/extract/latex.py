@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 _STYLED = re.compile(r"\{\s*\\(?:display|text)style(?![a-zA-Z])\s*(.*)\}", re.DOTALL)
 _STYLE = re.compile(r"\\displaystyle(?![a-zA-Z])\s*")
-_DELIMITED = re.compile(
-    r"\$\$(?P<double>.+)\$\$|\$(?P<single>[^$]+)\$|\\\[(?P<square>.+)\\\]|\\\((?P<round>.+)\\\)", re.DOTALL
-)
+_DELIMITED = re.compile(r"\$\$(?P<double>.+)\$\$|\$(?P<single>[^$]+)\$|\\\[(?P<square>.+)\\\]|\\\((?P<round>.+)\\\)", re.DOTALL)
 _DOCUMENT = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
 _LOOKS_LIKE_LATEX = re.compile(r"[\\^_={}<>+*/|]|^\W*[A-Za-z0-9]{1,3}\W*$")
 

@@ -1,15 +1,14 @@
 """Presentation MathML -> LaTeX, for formulas that carry no LaTeX of their own.
 
 Covers what browsers and converters write: tokens, rows, fractions, roots, scripts, limits, accents, tables, fences.
-Unknown elements give their content. Characters come from lists/symbols.tsv; the mathematical alphabets by their
-Unicode names.
+Unknown elements give their content.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import cache
 
+from curation.extract.symbols import join, symbols
 from curation.extract.tables import characters, lines
 from curation.extract.tree import Node
 
@@ -24,54 +23,15 @@ _VARIANTS = {
     "monospace": r"\mathtt",
     "bold-italic": r"\boldsymbol",
 }
-_ALPHABETS = (  # in order: the first that the character's name holds
-    ("DOUBLE-STRUCK", r"\mathbb"),
-    ("FRAKTUR", r"\mathfrak"),
-    ("SCRIPT", r"\mathcal"),
-    ("MONOSPACE", r"\mathtt"),
-    ("SANS-SERIF", r"\mathsf"),
-    ("BOLD ITALIC", r"\boldsymbol"),
-    ("BOLD", r"\mathbf"),
-)
 _SKIPPED = frozenset(["annotation", "annotation-xml", "none", "mprescripts", "mjx-assistive-mml", "mglyph"])
 _FENCED_TABLES = {("(", ")"): "pmatrix", ("[", "]"): "bmatrix", ("|", "|"): "vmatrix", (r"\{", ""): "cases"}
 _LIMITS = re.compile(r"\\(?:sum|prod|coprod|big\w+|lim|liminf|limsup|max|min|sup|inf|det|gcd|Pr|i*int|oi*int)\s*$")
 _TEXT_ESCAPES = {"\\": r"\textbackslash{}", **{character: f"\\{character}" for character in "_&%#${}"}}
-_ENDS_IN_COMMAND = re.compile(r"\\[a-zA-Z]+$")
 
 
 def to_latex(node: Node) -> str:
     """LaTeX of a math element (or of any part of one), without delimiters."""
     return re.sub(r"\s+", " ", _latex(node)).strip()
-
-
-def join(parts: list[str]) -> str:
-    r"""Concatenates, with a space where a command would swallow the next letter: \alpha and x give `\alpha x`."""
-    out = ""
-    for part in parts:
-        if part and part[0].isalpha() and _ENDS_IN_COMMAND.search(out[-40:]):
-            out += " "
-        out += part
-    return out
-
-
-def symbols(text: str) -> str:
-    """LaTeX of a run of characters."""
-    return join([_symbol(character) for character in text])
-
-
-@cache
-def _symbol(character: str) -> str:
-    known = characters("symbols.tsv").get(character)
-    if known is not None:
-        return known
-    if ord(character) < 0x1D400 or ord(character) > 0x1D7FF:
-        return character
-    name = unicodedata.name(character, "")
-    plain = unicodedata.normalize("NFKC", character)
-    latex = characters("symbols.tsv").get(plain, plain)
-    command = next((command for mark, command in _ALPHABETS if mark in name), None)
-    return f"{command}{{{latex}}}" if command else latex
 
 
 def _latex(node: Node) -> str:

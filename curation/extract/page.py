@@ -22,6 +22,8 @@ MAX_DEPTH = 100
 _TITLE = re.compile(r"<title(?=[\s>])[^>]*>([^<]*)", re.IGNORECASE)
 _UNWELCOME = re.compile("[\x00\ufdd0\ufdd1]")
 _PLACEHOLDER = re.compile(rf"{OPEN}(\d+){CLOSE}")
+# "$k$heads": the browser leaves room around what it draws; "$n$th" is meant so
+_GLUED = re.compile(rf"{OPEN}(\d+){CLOSE}(?=[^\W\d_]{{3}})")
 _DISPLAY_LINE = re.compile(rf"([ \t]*)({OPEN}\d+{CLOSE})([.,;:!?]?)[ \t]*")
 
 
@@ -47,7 +49,7 @@ def extract(html: str) -> Extracted:
     text = _plain_text(source, main_content=True)
     if not text.strip():  # the heuristics took everything for navigation
         text = _plain_text(source, main_content=False)
-    text = _own_lines(text, page.formulas)
+    text = _own_lines(_unglued(text, page.formulas), page.formulas)
     used = [page.formulas[int(number)] for number in _PLACEHOLDER.findall(text)]
     text = _PLACEHOLDER.sub(lambda match: page.formulas[int(match[1])].text, text)
     return Extracted(
@@ -60,6 +62,15 @@ def extract(html: str) -> Extracted:
 
 def _plain_text(source: str, *, main_content: bool) -> str:
     return extract_plain_text(source, main_content=main_content, preserve_formatting=True, alt_texts=False)
+
+
+def _unglued(text: str, formulas: list[Formula]) -> str:
+    """A space between a formula that was an element and a word right after it."""
+
+    def with_space(match: re.Match[str]) -> str:
+        return match[0] if formulas[int(match[1])].kind == "delimiters" else f"{match[0]} "
+
+    return _GLUED.sub(with_space, text)
 
 
 def _own_lines(text: str, formulas: list[Formula]) -> str:

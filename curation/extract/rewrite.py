@@ -14,6 +14,9 @@ OPEN, CLOSE = "\ufdd0", "\ufdd1"
 
 _VERBATIM = frozenset(["pre", "code", "textarea", "kbd", "samp", "tt", "title"])
 _MAX_SCRIPT_CHARS = 120
+_MAX_WIDTH = 200
+_MIN_ITEM_CHARS = 20
+_FORMULA_MARKS = ("<math", "\\(", "math/tex", "katex", "mjx-", "<pre", "<code")
 _ORDINALS = frozenset(["st", "nd", "rd", "th", "tm", "sm", "er", "re", "e", "o", "a", "®", "™", "*", "†", "‡"])
 _AFTER_A_WORD = re.compile(r"(?:[^\W\d_]{4,}|[.,;:!?)\]\"”’])(?:\s*</?[a-z]+\d?>)*\s*$")
 # resiliparse 2.0.1 takes for navigation, and drops, any ul less than three elements below <body> or rich in links
@@ -21,8 +24,8 @@ _WRAP, _UNWRAP = "<div><div><div>", "</div></div></div>"
 _LINK = re.compile(r"</?a(?=[\s>])[^>]*+>", re.IGNORECASE)
 _LINKED = re.compile(r"<a(?=[\s>])[^>]*+>(.{0,2000}?)</a\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*+>")
-# and every figure and figcaption
-_FIGURES = (("<figure", "<div"), ("</figure", "</div"), ("<figcaption", "<p"), ("</figcaption", "</p"))
+# and every figure: those with code, tables or formulas in them are content
+_FIGURE_MARKS = ("<table", *_FORMULA_MARKS)
 
 
 class Page:
@@ -35,7 +38,7 @@ class Page:
         self.has_attributes = any(name in self.html for name in lines("latex_attributes.txt"))
         self.tokens = tokenize(self.html, tag_pattern(self._names(), delimiter_patterns(self.pairs)))
         self._instead: dict[int, str] = {}  # closing tokens that are written differently
-        self._verbatim_until = self._list_until = -1
+        self._verbatim_until = self._list_until = self._figure_until = self._content_figure_until = -1
         self._looked_until = -1  # an element without a formula: nor have those inside it, and none is read twice
         self._list_end = -1  # of a list that loses its links
 
@@ -52,22 +55,20 @@ class Page:
                     out[list_start:] = [_LINK.sub("", "".join(out[list_start:]))]
             elif found := self._read(index, token):
                 text, last = found
-                list_start = len(out) if text.startswith(_WRAP) else list_start
+                list_start = len(out) + 1 if text.startswith(_WRAP) else list_start
                 out += self.html[position : token.start], text
                 position = self.tokens[last].end
                 index = last
             index += 1
-        source = "".join([*out, self.html[position:]])
-        if "<figure" in source:
-            for old, new in _FIGURES:
-                source = source.replace(old, new)
-        return source
+        return "".join([*out, self.html[position:]])
 
     def _names(self) -> set[str] | None:
         """The tags to look at: all where any may carry a formula in an attribute, else those that may be one."""
         if self.has_attributes:
             return None
-        names = {"math", "img", "sub", "sup", "ul", "script", "tex-math", "mjx-container"}
+        names = {"math", "img", "sub", "sup", "ul", "script", "tex-math", "alternatives", "mjx-container"}
+        if "<figure" in self.html:
+            names |= {"figure", "figcaption"}
         if _has_mark(self.html):
             names |= {"span", "div"}
         return names | (_VERBATIM if self.pairs else set()) | ({"tr"} if "ltx_eqn_row" in self.html else set())
@@ -111,6 +112,13 @@ class Page:
                 self._list_end = last if "<a" in inside else -1
                 self._instead[last] = self.html[self.tokens[last].start : self.tokens[last].end] + _UNWRAP
                 return _WRAP + self.html[token.start : token.end], index
+        if token.name == "figure" and index > self._figure_until:
+            self._figure_until = last
+            if any(mark in self._inside(token, last) for mark in _FIGURE_MARKS):
+                self._content_figure_until = last
+        if token.name in ("figure", "figcaption") and index < self._content_figure_until:
+            self._instead[last] = "</div>"
+            return "<div>", index
         if token.name == "tr" and token.start >= self._looked_until and "ltx_eqn_row" in token.text:
             inside = self._look(token, last)
             latex = elements.read_equation_row(inside)
@@ -144,17 +152,17 @@ class Page:
         if not found.text:
             return ""
         self.formulas.append(found)
-        return f"{OPEN}{len(self.formulas) - 1}{CLOSE}"
+        # as long as the formula: resiliparse weighs the text of a block against that of its links
+        return f"{OPEN}{len(self.formulas) - 1:0{min(len(found.text), _MAX_WIDTH)}d}{CLOSE}"
 
 
 def _is_menu(inside: str) -> bool:
-    """Whether a list has a link for each item, and little text between the links."""
-    lower = inside.lower()
-    if "<a" not in lower or lower.count("<a") < lower.count("<li"):
+    """Whether a list is navigation: more links than text, or items of a word or two. With formulas or no link it is not."""
+    if "<a" not in inside or any(mark in inside for mark in _FORMULA_MARKS):
         return False
     linked = sum(len(_TAG.sub("", match[1]).strip()) for match in _LINKED.finditer(inside))
     unlinked = len("".join(_TAG.sub("", _LINKED.sub("", inside)).split()))
-    return unlinked < max(30, linked // 2)
+    return unlinked < linked or unlinked < _MIN_ITEM_CHARS * inside.count("<li")
 
 
 def _has_mark(text: str) -> bool:

@@ -23,8 +23,7 @@ _BLOCKS = ("div", "article", "section", "ul", "ol", "li", "menu", "dir", "dl", "
 _ATTRIBUTE = re.compile(r"""([^\s=/"'<>]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _UNSEEN = re.compile(rf"<(?:!--|(script|style)(?=[\s/>])({ATTRIBUTES})(?:>|\Z))", re.IGNORECASE)
 _END_OF = {
-    name: re.compile(rf"</(?:m(?:ml)?:)?{name}(?=[\s/>])[^>]*+(?:>|\Z)", re.IGNORECASE)
-    for name in ("script", "style", "math")
+    name: re.compile(rf"</(?:m(?:ml)?:)?{name}(?=[\s/>])[^>]*+(?:>|\Z)", re.IGNORECASE) for name in ("script", "style", "math")
 }
 _MATH_SCRIPT = re.compile(r"""type\s*=\s*["']?(?:math/|text/(?:tex|latex))""", re.IGNORECASE)
 

@@ -15,8 +15,7 @@ MAX_DEPTH = 80
 _MARKUP = re.compile(rf"<!\[CDATA\[|\]\]>|<(/?)({TAG_NAME})({ATTRIBUTES})(?:>|\Z)")
 _CHARACTER_CLASS = re.compile(r"\bmjx-c([0-9A-F]{2,6})\b")
 _LAYOUT = frozenset(
-    f"mjx-{name}"
-    for name in ("frac", "dbox", "dtable", "row", "box", "sqrt", "table", "itable", "mtable", "munder", "mover")
+    f"mjx-{name}" for name in ("frac", "dbox", "dtable", "row", "box", "sqrt", "table", "itable", "mtable", "munder", "mover")
 )
 
 

@@ -1,0 +1,163 @@
+"""Documents to token ids in Megatron's format: every rank writes its own, then one process joins them.
+
+A document is its tokens and the end-of-text token. Special tokens written out in a text stay text. The joined files are
+train.bin/.idx, validation.bin/.idx (which documents: a hash of the id), and docs.parquet: where each document lies.
+`tokenizers`' encode_batch_fast makes about 1 million tokens a second and core with Llama 3's vocabulary.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+from datatrove.data import Document, DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+
+from curation.megatron_index import IndexedFile
+from curation.tokenizer import DocumentTokenizer
+
+SPLITS = ("train", "validation")
+BATCH_DOCUMENTS = 1_000
+BATCH_CHARS = 4_000_000
+SHARD_SCHEMA = pa.schema(
+    [
+        ("split", pa.string()),
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("source", pa.string()),
+        ("num_tokens", pa.int32()),
+    ]
+)
+DOCS_SCHEMA = pa.schema(
+    [
+        ("split", pa.string()),
+        ("document", pa.int64()),
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("source", pa.string()),
+        ("first_token", pa.int64()),
+        ("num_tokens", pa.int32()),
+    ]
+)
+
+
+def split_of(id_: str, validation_share: float) -> str:
+    """The same document is held out whatever else is in the collection."""
+    drawn = xxhash.xxh3_64_intdigest(f"validation/{id_}".encode("utf-8", "surrogatepass")) / 2**64
+    return "validation" if drawn < validation_share else "train"
+
+
+class WriteTokens(PipelineStep):
+    """Leaves shards/<rank>.<split>.bin and shards/<rank>.docs.parquet, whose file metadata name the tokenizer. Yields nothing."""
+
+    name = "tokens"
+
+    def __init__(self, tokenizer_folder: Path, folder: Path, validation_share: float, count: Callable[..., None]):
+        super().__init__()
+        self.tokenizer_folder = tokenizer_folder
+        self.folder = folder
+        self.validation_share = validation_share
+        self.count = count
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # ranks are the parallelism
+        tokenizer = DocumentTokenizer(self.tokenizer_folder)
+        shards = self.folder / "shards"
+        shards.mkdir(parents=True, exist_ok=True)
+        bins = {split: shards / f"{rank:05d}.{split}.bin" for split in SPLITS}
+        docs = shards / f"{rank:05d}.docs.parquet"
+        schema = SHARD_SCHEMA.with_metadata(tokenizer.describe())
+        files = {split: open(_temporary(path), "wb") for split, path in bins.items()}
+        with (
+            files["train"],
+            files["validation"],
+            pq.ParquetWriter(_temporary(docs), schema, compression="zstd") as table,
+        ):
+            for batch in self._batches(data):
+                rows = []
+                for doc, ids in zip(batch, tokenizer.encode([doc.text for doc in batch]), strict=True):
+                    split = split_of(doc.id, self.validation_share)
+                    ids.tofile(files[split])
+                    metadata = {key: doc.metadata.get(key) for key in ("url", "source")}
+                    rows.append({"split": split, "id": doc.id, **metadata, "num_tokens": len(ids)})
+                    self.count("documents", split)
+                    self.count("tokens", split, n=len(ids))
+                table.write_table(pa.Table.from_pylist(rows, schema=schema))
+        for path in (*bins.values(), docs):
+            _temporary(path).replace(path)
+
+    def _batches(self, data: DocumentsPipeline) -> Iterator[list[Document]]:
+        batch: list[Document] = []
+        num_chars = 0
+        for doc in data or ():
+            if not doc.text:
+                self.count("empty_documents")
+                continue
+            batch.append(doc)
+            num_chars += len(doc.text)
+            if len(batch) >= BATCH_DOCUMENTS or num_chars >= BATCH_CHARS:
+                yield batch
+                batch, num_chars = [], 0
+        if batch:
+            yield batch
+
+
+def merge_tokens(shards: Path, out: Path, num_ranks: int) -> dict[str, Any]:
+    """Joins all ranks' files in the order of ranks. Streams; memory: about 40 bytes a document. Returns `counts` (documents
+    and tokens by split, longest document, repeated ids) and what the dataset was tokenized with."""
+    tables = [shards / f"{rank:05d}.docs.parquet" for rank in range(num_ranks)]
+    made_with = _common_tokenizer(tables)
+    out.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, Any] = {"documents": {}, "tokens": {}, "longest_document": 0}
+    ids = []
+    docs = out / "docs.parquet"
+    with pq.ParquetWriter(_temporary(docs), DOCS_SCHEMA, compression="zstd") as writer:
+        for split in SPLITS:
+            with IndexedFile(out / split, np.dtype(made_with["dtype"])) as merged:
+                for rank, path in enumerate(tables):
+                    table = pq.read_table(path).filter(pc.field("split") == split)
+                    writer.write_table(_located(table, merged))
+                    lengths = table["num_tokens"].to_numpy()
+                    merged.append(shards / f"{rank:05d}.{split}.bin", lengths)
+                    ids.append(np.array([xxhash.xxh3_64_intdigest(id_) for id_ in table["id"].to_pylist()], np.uint64))
+                    counts["longest_document"] = max(counts["longest_document"], int(lengths.max(initial=0)))
+                counts["documents"][split], counts["tokens"][split] = merged.num_documents, merged.num_tokens
+    if not sum(counts["documents"].values()):
+        _temporary(docs).unlink()
+        raise ValueError(f"{shards} has no documents at all; see what the stages before dropped in their manifests")
+    _temporary(docs).replace(docs)
+    repeats = np.unique(np.concatenate(ids), return_counts=True)[1]
+    counts["duplicate_ids"] = int(np.count_nonzero(repeats > 1))
+    return {"counts": counts, **made_with}
+
+
+def _located(table: pa.Table, merged: IndexedFile) -> pa.Table:
+    """A rank's documents with their places behind what is merged already."""
+    ends = merged.num_tokens + np.cumsum(table["num_tokens"].to_numpy(), dtype=np.int64)
+    numbers = merged.num_documents + np.arange(len(table), dtype=np.int64)
+    table = table.append_column("document", pa.array(numbers))
+    table = table.append_column("first_token", pa.array(ends - table["num_tokens"].to_numpy()))
+    return table.select(DOCS_SCHEMA.names).cast(DOCS_SCHEMA)
+
+
+def _common_tokenizer(tables: list[Path]) -> dict[str, Any]:
+    """What all shards were tokenized with."""
+    missing = [path.name for path in tables if not path.is_file()]
+    if missing:
+        raise ValueError(f"{tables[0].parent} lacks {', '.join(missing[:5])}; run these ranks before joining them")
+    metadata = [DocumentTokenizer.read_description(pq.read_schema(path).metadata) for path in tables]
+    for path, other in zip(tables, metadata, strict=True):
+        if other != metadata[0]:
+            raise ValueError(
+                f"{path} was made with another tokenizer ({other}) than {tables[0]} ({metadata[0]}); make it again"
+            )
+    return metadata[0]
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
