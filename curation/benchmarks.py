@@ -47,9 +47,7 @@ def read_items(benchmark: str, path: Path) -> Iterator[Item]:
         try:
             record = json.loads(line)  # accepts NaN, which real files hold
         except json.JSONDecodeError as error:
-            raise ValueError(
-                f"benchmark {benchmark!r}: {path}, line {number} is not JSON ({error}); mend the file"
-            ) from error
+            raise ValueError(f"benchmark {benchmark!r}: {path}, line {number} is not JSON ({error}); mend the file") from error
         yield _item(benchmark, path, number, record)
         num += 1
     if not num:

@@ -18,6 +18,7 @@ from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
 DOCUMENT_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.large_string())])
 ROWS_PER_GROUP = 2_000
 EXAMPLE_CHARS = 600
+EVIDENCE = ("contamination", "duplicate_of", "jaccard", "math_score", "language", "language_score")  # shown with a dropped text
 
 
 def to_row(doc: Document) -> dict[str, str]:
@@ -110,7 +111,8 @@ class Book:
         self.count("dropped", reason, "characters", n=len(doc.text))
         if detail:
             self.count("details", reason, detail)
-        self.example(f"dropped/{reason}", doc, why=detail or reason)
+        evidence = {key: doc.metadata[key] for key in EVIDENCE if key in doc.metadata}
+        self.example(f"dropped/{reason}", doc, why=detail or reason, **evidence)
 
     def close(self) -> None:
         for reason in sorted(self._writers):

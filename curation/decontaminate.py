@@ -26,9 +26,7 @@ class Decontaminate(PipelineStep):
 
     name = "decontaminate"
 
-    def __init__(
-        self, params: DecontaminateStage, benchmarks: Mapping[str, Path], drop: Callable[[Document, str, str], None]
-    ):
+    def __init__(self, params: DecontaminateStage, benchmarks: Mapping[str, Path], drop: Callable[[Document, str, str], None]):
         super().__init__()
         self.params = params
         self.benchmarks = dict(benchmarks)
@@ -40,9 +38,7 @@ class Decontaminate(PipelineStep):
         """Built at first use: executors copy steps before they run them."""
         if self._index is None:
             if not self.benchmarks:
-                raise ValueError(
-                    "decontamination has no benchmarks and would do nothing; name at least one benchmark file"
-                )
+                raise ValueError("decontamination has no benchmarks and would do nothing; name at least one benchmark file")
             self._index = BenchmarkIndex(self.benchmarks, self.params.ngram, self.params.min_item_words)
         return self._index
 

@@ -125,8 +125,7 @@ def _decide(
             close = [
                 one
                 for one in kept[:MAX_KEPT_COMPARED]
-                if min(num_shingles[one], num_shingles[text])
-                >= min_jaccard * max(num_shingles[one], num_shingles[text])
+                if min(num_shingles[one], num_shingles[text]) >= min_jaccard * max(num_shingles[one], num_shingles[text])
             ]
             found = {one: value for one in close if (value := shingles.jaccard(one, text)) >= min_jaccard}
         if found:

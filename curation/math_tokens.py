@@ -51,9 +51,7 @@ def _spellings() -> dict[str, str]:
 @cache
 def _characters() -> dict[int, str]:
     """The single characters among them, spaced apart where a command would grow into its neighbours."""
-    characters = {
-        written: token for written, token in _spellings().items() if len(written) == 1 and not written.isascii()
-    }
+    characters = {written: token for written, token in _spellings().items() if len(written) == 1 and not written.isascii()}
     spaced = {key: f" {token} " if token[:1] in ("\\", "") else token for key, token in characters.items()}
     return str.maketrans(spaced | dict.fromkeys(INVISIBLE, ""))
 

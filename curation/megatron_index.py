@@ -33,9 +33,7 @@ class IndexedFile:
         """A file of tokens and the lengths of its documents, which must agree."""
         expected, found = int(lengths.sum(dtype=np.int64)) * self.dtype.itemsize, tokens.stat().st_size
         if found != expected:
-            raise ValueError(
-                f"{tokens} has {found} bytes, but its documents need {expected}; make this rank's tokens again"
-            )
+            raise ValueError(f"{tokens} has {found} bytes, but its documents need {expected}; make this rank's tokens again")
         with open(tokens, "rb") as file:
             shutil.copyfileobj(file, self._bin, 1 << 24)
         self._lengths.append(lengths.astype(np.int32))

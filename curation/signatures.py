@@ -54,18 +54,14 @@ class WriteSignatures(PipelineStep):
                 *(zip(*facts, strict=True) if facts else [()] * len(FACTS)),
                 *np.array(keys).reshape(-1, len(bands)).T,
             ]
-            writer.write_table(
-                pa.table([pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)], schema=schema)
-            )
+            writer.write_table(pa.table([pa.array(c, t) for c, t in zip(columns, schema.types, strict=True)], schema=schema))
             facts.clear()
             keys.clear()
 
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for row, doc in enumerate(data or ()):
                 shingles = shingler(doc.text)
-                facts.append(
-                    (doc.id, row, *exact_key(doc.text), len(shingles), len(doc.text), doc.metadata.get("math_score"))
-                )
+                facts.append((doc.id, row, *exact_key(doc.text), len(shingles), len(doc.text), doc.metadata.get("math_score")))
                 keys.append(minhash.band_keys(shingles))
                 if len(facts) == ROWS_PER_GROUP:
                     flush()
@@ -109,9 +105,7 @@ def read_signatures(files: list[Path]) -> SignedDocuments:
         table = pq.read_table(file, columns=list(FACTS))
         tables.append(table.append_column("rank", pa.array(np.full(len(table), int(file.stem)), pa.int32())))
     table = pa.concat_tables(tables)
-    table = table.set_column(
-        table.schema.get_field_index("math_score"), "math_score", pc.fill_null(table["math_score"], -1.0)
-    )
+    table = table.set_column(table.schema.get_field_index("math_score"), "math_score", pc.fill_null(table["math_score"], -1.0))
     descending, ascending = ("math_score", "length"), ("id", "exact_high", "exact_low", "rank", "row")
     keys = [(name, "descending") for name in descending] + [(name, "ascending") for name in ascending]
     order = pc.sort_indices(table, sort_keys=keys).to_numpy().astype(np.int64)
@@ -119,9 +113,7 @@ def read_signatures(files: list[Path]) -> SignedDocuments:
     high, low = table["exact_high"].to_numpy(), table["exact_low"].to_numpy()
     first, text = _distinct(high, low)
     rank, row, num_shingles = (table[name].to_numpy().astype(np.int64) for name in ("rank", "row", "num_shingles"))
-    return SignedDocuments(
-        table["id"], rank, row, np.stack([high, low], axis=1), text, first, num_shingles[first], order
-    )
+    return SignedDocuments(table["id"], rank, row, np.stack([high, low], axis=1), text, first, num_shingles[first], order)
 
 
 def _distinct(high: Hashes, low: Hashes) -> tuple[Numbers, Numbers]:
@@ -156,8 +148,6 @@ def read_texts(documents: Path, ranks: Numbers, rows: Numbers, ids: Any, numbers
             if len(here):
                 table = file.read_row_group(group, columns=["id", "text"]).take(rows[here] - first)
                 if table["id"].to_pylist() != ids.take(here).to_pylist():
-                    raise ValueError(
-                        f"{path} has changed since its signatures were written; run the dedup stages again"
-                    )
+                    raise ValueError(f"{path} has changed since its signatures were written; run the dedup stages again")
                 yield from zip(here.tolist(), table["text"].to_pylist(), strict=True)
             first += num_rows

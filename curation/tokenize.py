@@ -153,9 +153,7 @@ def _common_tokenizer(tables: list[Path]) -> dict[str, Any]:
     metadata = [DocumentTokenizer.read_description(pq.read_schema(path).metadata) for path in tables]
     for path, other in zip(tables, metadata, strict=True):
         if other != metadata[0]:
-            raise ValueError(
-                f"{path} was made with another tokenizer ({other}) than {tables[0]} ({metadata[0]}); make it again"
-            )
+            raise ValueError(f"{path} was made with another tokenizer ({other}) than {tables[0]} ({metadata[0]}); make it again")
     return metadata[0]
 
 

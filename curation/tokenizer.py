@@ -9,13 +9,13 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from curation.llama3_tokenizer import END_OF_TEXT, tokenizer_from_tiktoken
-from recipes.fingerprint import content_hash
+from recipes.fingerprint import tokenizer_hash
 
 MAX_UINT16_VOCABULARY = 65_500  # as megatron.core's DType.optimal_dtype
 
 
 class DocumentTokenizer:
-    """`folder` holds tokenizer.json with tokenizer_config.json, or Meta's tokenizer.model of Llama 3."""
+    """`folder` holds tokenizer.json with tokenizer_config.json, or is (or holds) Meta's tokenizer.model of Llama 3."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -38,7 +38,7 @@ class DocumentTokenizer:
             "dtype": self.dtype.name,
             "vocab_size": str(self.vocab_size),
             "eos_id": str(self.eos),
-            "tokenizer_sha256": content_hash(self.folder),
+            "tokenizer_sha256": tokenizer_hash(self.folder),
         }
 
     @staticmethod
@@ -48,6 +48,8 @@ class DocumentTokenizer:
         return texts | {"vocab_size": int(texts["vocab_size"]), "eos_id": int(texts["eos_id"])}
 
     def _open(self) -> Tokenizer:
+        if self.folder.is_file():
+            return tokenizer_from_tiktoken(self.folder)
         if (self.folder / "tokenizer.json").is_file():
             return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         for file in (self.folder / "tokenizer.model", self.folder / "original" / "tokenizer.model"):
@@ -73,7 +75,5 @@ class DocumentTokenizer:
         token = token["content"] if isinstance(token, dict) else token
         number = self.tokenizer.token_to_id(token)
         if number is None:
-            raise ValueError(
-                f"{self.folder} names eos_token {token!r}, which its vocabulary does not have; correct eos_token"
-            )
+            raise ValueError(f"{self.folder} names eos_token {token!r}, which its vocabulary does not have; correct eos_token")
         return int(number)

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "original/tokenizer.model")
+
 
 def fingerprint(*, do: str, version: int, params: dict[str, Any], inputs: dict[str, str]) -> str:
     """12 hex digits. `inputs` maps roles to identities: stage fingerprints or content hashes. Mappings keep their order:
@@ -16,6 +18,16 @@ def fingerprint(*, do: str, version: int, params: dict[str, Any], inputs: dict[s
 def file_hash(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tokenizer_hash(path: Path) -> str:
+    """Of what turns text into tokens: tokenizer.json, or Llama 3's tokenizer.model where that is all there is. Other settings,
+    chat templates or weights beside the same file make no other tokenizer."""
+    candidates = [path] if path.is_file() else [path / name for name in TOKENIZER_FILES]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        raise ValueError(f"{path} is not a tokenizer: it has none of {', '.join(TOKENIZER_FILES)}")
+    return file_hash(found)
 
 
 def content_hash(path: Path) -> str:

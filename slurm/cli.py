@@ -218,7 +218,7 @@ def verify(page: str, overrides: tuple[str, ...], json_: bool) -> None:
         console.print(f"{files:,} files of {len(record['stages'])} finished stages ({size:,} bytes): {verdict}")
         if record["unfinished"]:
             console.print(f"not finished, so not verified: {', '.join(record['unfinished'])}")
-    sys.exit(0 if record["unchanged"] else 1)
+    sys.exit(0 if record["unchanged"] and record["stages"] else 1)
 
 
 @main.command()
@@ -277,7 +277,6 @@ def report(page: str, overrides: tuple[str, ...]) -> None:
     midtrain report train/demo
     """
     from recipes.report.make import render
-
     from recipes.stage import write_atomically
     from slurm.run import link_results
 

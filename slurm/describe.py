@@ -39,8 +39,8 @@ def describe_stage(stage: Stage, plan: Plan) -> dict[str, Any]:
     }
     if stage.is_finished:
         counts = read_manifest(stage.folder)["counts"]
-        row["documents"] = counts.get("documents_out", counts.get("documents"))
-        row["tokens"] = counts.get("tokens")
+        row["documents"] = _total(counts.get("documents_out", counts.get("documents")))
+        row["tokens"] = _total(counts.get("tokens"))
     if stage.do == "train":
         row |= train_numbers(stage, Cluster.model_validate(stage.run["cluster"]), plan)
     return row
@@ -54,7 +54,7 @@ def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
     epochs: dict[str, float | None] = {}
     for dataset, share in params.blend.items():
         folder = Path(stage.inputs[f"dataset/{dataset}"].location)
-        known = read_manifest(folder)["counts"].get("train_tokens") if (folder / "manifest.json").is_file() else None
+        known = read_manifest(folder)["counts"]["tokens"]["train"] if (folder / "manifest.json").is_file() else None
         epochs[dataset] = round(share * tokens / known, 3) if known else None
     seconds = flops / (cluster.peak_tflops * 1e12 * cluster.mfu)
     return {
@@ -67,6 +67,11 @@ def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
         "device_hours": round(seconds / 3600, 4),
         "days": round(seconds / 86400 / (cluster.nodes * cluster.processes_per_node), 3),
     }
+
+
+def _total(count: int | dict[str, int] | None) -> int | None:
+    """Of splits, where a count is by split."""
+    return sum(count.values()) if isinstance(count, dict) else count
 
 
 def _epoch_warnings(stages: list[dict[str, Any]]) -> list[str]:

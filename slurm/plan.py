@@ -29,7 +29,6 @@ from recipes.schema import (
     TrainRecipe,
     nearest,
 )
-from recipes.schema import TrainStage as TrainStagePage
 from recipes.stage import LOGS, Input, Stage, is_uri
 
 VERSIONS = {**curation.VERSIONS, **pretrain.VERSIONS, "report": REPORT_VERSION}
@@ -238,7 +237,7 @@ class _Planner:
                 inputs = {"init": base if spec.init == "base" else _made(stages[spec.init]), "tokenizer": tokenizer}
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in blend}
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in recipe.validation.values()}
-                trained = self._stage(recipe, own, "pretrain", "train", _train_params(recipe, spec, blend), inputs, runs)
+                trained = self._stage(recipe, own, "pretrain", "train", _train_params(recipe, name, blend), inputs, runs)
                 yield trained
                 if branch in ends:
                     inputs = {"checkpoint": _made(trained), "config": base, "tokenizer": tokenizer}
@@ -352,9 +351,11 @@ def _params(spec: Strict) -> dict[str, Any]:
     return params
 
 
-def _train_params(recipe: TrainRecipe, spec: TrainStagePage, blend: dict[str, float]) -> dict[str, Any]:
+def _train_params(recipe: TrainRecipe, name: str, blend: dict[str, float]) -> dict[str, Any]:
+    spec = recipe.stages[name]
     return TrainParams(
-        seed=recipe.seed,
+        # Each stage draws an order of its own: a decay that drew the stable stage's would begin with what was seen first.
+        seed=recipe.seed + list(recipe.stages).index(name),
         model=recipe.model,
         sequence_length=recipe.sequence_length,
         global_batch_size=recipe.global_batch_size,

@@ -59,7 +59,8 @@ class Runner:
         self.cluster = plan.recipe.cluster
         if self.cluster.nodes > 1:
             raise ValueError(
-                f"cluster.nodes={self.cluster.nodes}: midtrain run works on this machine alone; choose cluster=local, or set cluster.nodes=1"
+                f"cluster.nodes={self.cluster.nodes}: midtrain run works on this machine alone; choose cluster=local, or set "
+                f"cluster.nodes=1"
             )
         self.works: dict[str, Work] = {}
         self.failures: dict[str, str] = {}
@@ -304,11 +305,11 @@ def summary(stage: Stage) -> str:
         kept = counts.get("documents_out")
         words = f"{counts['documents_in']:,} documents" + (f" → {kept:,}" if kept is not None else "")
     elif stage.do == "tokenize":
-        words = f"{counts.get('tokens', 0):,} tokens"
+        words = f"{sum(counts['tokens'].values()):,} tokens"
     elif stage.do == "train":
         words = f"{counts['steps']:,} steps, {counts['tokens']:,} tokens, loss {manifest['details']['loss']['last']:.3f}"
     elif stage.do == "export":
-        words = f"logits differ by {manifest['details']['parity']['max_logit_difference']:.1e} at most"
+        words = f"logits differ by {manifest['details']['parity']['max_difference']:.1e} at most"
     else:
         words = ""
     return f"{words}  {seconds:.1f} s".strip()

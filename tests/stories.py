@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 
 
 def to_hugging_face(weights: Path, vocabulary: Path, out: Path) -> None:
-    """Writes config.json, model.safetensors and the tokenizer. Rotary dimensions go from pairs to halves, as Hugging Face has them."""
+    """Writes config.json, model.safetensors and the tokenizer. Rotary dimensions go from pairs to halves, Hugging Face's way."""
     raw = weights.read_bytes()
     dim, hidden, layers, heads, kv_heads, vocab, length = struct.unpack("7i", raw[:28])
     flat, place = np.frombuffer(raw, dtype=np.float32, offset=28), 0

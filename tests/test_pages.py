@@ -1,4 +1,7 @@
-"""Every page loads, fits on a screen, and plans as its golden file says. Renew them with: UPDATE_GOLDEN=1 pytest tests/test_pages.py"""
+"""Every page loads, fits on a screen, and plans as its golden file says.
+
+Renew the golden files with: UPDATE_GOLDEN=1 pytest tests/test_pages.py
+"""
 
 import json
 import os

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,13 @@ def test_real_pages_walk_the_curation_road(real: tuple[Path, list[str]], shared_
     assert extract["documents_in"] == 600 + 1822
     assert extract["documents_out"] > 2200
     funnel = [manifest(root, name)["counts"] for name in ("extract", "clean", "math", "dedup", "decontaminate")]
-    for above, below in zip(funnel, funnel[1:], strict=False):
+    for above, below in pairwise(funnel):
         assert below["documents_in"] == above["documents_out"]
         dropped = sum(group["documents"] for group in below.get("dropped", {}).values())
         assert below["documents_in"] == below["documents_out"] + dropped
     assert funnel[-1]["documents_out"] > 500
     assert manifest(root, "dedup")["counts"]["dropped"]["exact_duplicate"]["documents"] > 100  # the crawl repeats pages
-    assert tokens["tokens"] > 500_000
+    assert tokens["tokens"]["train"] > 500_000
 
 
 def test_real_weights_train_a_few_steps_on_them(real: tuple[Path, list[str]], shared_data: Path, tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_real_weights_train_a_few_steps_on_them(real: tuple[Path, list[str]], sh
     midtrain("run", "train/demo", *settings, *page, benchmarks=shared_data / "benchmarks")
     stable = manifest(root, "stable", "train/demo")
     assert stable["details"]["loss"]["last"] < stable["details"]["loss"]["first"]
-    assert stable["details"]["parameters"] == 259_520 + 512 * 0
+    assert stable["details"]["parameters"] == 260_032
     parity = manifest(root, "export_stable", "train/demo")["details"]["parity"]
-    assert parity["max_logit_difference"] < 1e-3
+    assert parity["max_difference"] < 1e-3
     assert (root / "train/demo/export/stable/model.safetensors").is_file()

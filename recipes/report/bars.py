@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from recipes.report.axis import make_axis
 from recipes.report.figures import clean, share, whole
 
-WIDTH = 460
+WIDTH = 440
 ROW = 44
 HISTOGRAM_HEIGHT = 180
 LEFT, BOTTOM, TOP = 52, 40, 10
@@ -24,11 +24,8 @@ class Share:
 
 
 def blend_svg(shares: Sequence[Share], *, title: str, colour: int) -> Markup:
-    """A bar is what was delivered, the upright line on it what was asked for."""
-    largest = max((part or 0.0 for entry in shares for part in (entry.asked, entry.delivered)), default=0.0)
-    if largest <= 0:
-        return Markup("")
-    scale = (WIDTH - 4) / largest
+    """A bar is what was delivered, the upright line on it what was asked for. The whole width is the whole blend."""
+    scale = WIDTH - 2
     parts = []
     for i, entry in enumerate(shares):
         top = i * ROW
@@ -42,7 +39,7 @@ def blend_svg(shares: Sequence[Share], *, title: str, colour: int) -> Markup:
         if entry.asked is not None:
             parts.append(f'<rect class="asked" x="{entry.asked * scale:.1f}" y="{top + 18}" width="2" height="18"/>')
     described = "; ".join(f"{entry.name} asked {share(entry.asked)}, delivered {share(entry.delivered)}" for entry in shares)
-    return _svg("bars", title, described, WIDTH, len(shares) * ROW, parts)
+    return _svg("chart", title, described, WIDTH, len(shares) * ROW, parts)
 
 
 def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_label: str) -> Markup:
@@ -59,22 +56,25 @@ def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_lab
     for low, high, documents in bins:
         left, top = x.place(low) + 1, y.place(documents)
         parts.append(
-            f'<rect class="bar c0" x="{left:.1f}" y="{top:.1f}" width="{x.place(high) - left - 1:.1f}" height="{bottom - top:.1f}">'
+            f'<rect class="bar c0" x="{left:.1f}" y="{top:.1f}" '
+            f'width="{x.place(high) - left - 1:.1f}" height="{bottom - top:.1f}">'
             f"<title>{low:g} to {high:g}: {whole(documents)} documents</title></rect>"
         )
     for place, label in x.ticks:
         parts.append(f'<text class="tick middle" x="{place:.1f}" y="{bottom + 18}">{label}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - 10}" y1="{bottom}" y2="{bottom}"/>')
-    parts.append(f'<text class="label middle" x="{(LEFT + WIDTH - 10) / 2:.0f}" y="{HISTOGRAM_HEIGHT - 5}">{escape(x_label)}</text>')
+    parts.append(
+        f'<text class="label middle" x="{(LEFT + WIDTH - 10) / 2:.0f}" y="{HISTOGRAM_HEIGHT - 5}">{escape(x_label)}</text>'
+    )
     parts.append(f'<text class="label middle" transform="translate(11 {(TOP + bottom) / 2:.0f}) rotate(-90)">documents</text>')
     described = "; ".join(f"{low:g} to {high:g}: {n}" for low, high, n in bins)
-    return _svg("bars", title, described, WIDTH, HISTOGRAM_HEIGHT, parts)
+    return _svg("chart", title, described, WIDTH, HISTOGRAM_HEIGHT, parts)
 
 
 def _svg(kind: str, title: str, described: str, width: int, height: int, parts: list[str]) -> Markup:
     return Markup(
-        '<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{title}">'
-        "<title>{title}</title><desc>{described}</desc>{inside}</svg>"
+        '<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        'aria-label="{title}"><title>{title}</title><desc>{described}</desc>{inside}</svg>'
     ).format(
         kind=kind,
         width=width,

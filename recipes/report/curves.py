@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from recipes.report.axis import Axis, amount_unit, make_axis, power_unit
 
 MAX_RAW_POINTS = 300  # of the faint line; two of each bucket
-MAX_MEAN_POINTS = 60
+MAX_MEAN_POINTS, STEPS_PER_MEAN = 60, 4
 DASH = 7
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 44
 
@@ -25,29 +25,38 @@ class Curve:
 
 
 def curve_svg(
-    curves: Sequence[Curve], *, title: str, y_label: str, width: int, height: int, smooth: bool, from_zero: bool, mark: float | None = None
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    y_label: str,
+    first: float,
+    mark: float | None,
+    width: int,
+    height: int,
+    smooth: bool,
 ) -> Markup:
-    """`mark`: tokens at which a vertical line says that branches start. Empty without points."""
+    """`first`: tokens at the left end. `mark`: tokens at which branches start, a vertical line. `smooth`: for noisy
+    figures; others are drawn as they are, from zero. Empty without points."""
     points = [point for curve in curves for point in curve.points]
     if not points:
         return Markup("")
     x_factor, x_unit = amount_unit(max(x for x, _ in points))
     largest = max(y for _, y in points)
-    y_factor, y_unit = power_unit(largest) if from_zero else (1.0, "")
-    lowest = 0.0 if from_zero else min(y for _, y in points)
-    x_ticks = max(2, width // 110)
-    x = make_axis(min(x for x, _ in points), max(x for x, _ in points), start=LEFT, end=width - RIGHT, num_ticks=x_ticks, widen=False, factor=x_factor)
+    y_factor, y_unit = (1.0, "") if smooth else power_unit(largest)
+    lowest = min(y for _, y in points) if smooth else 0.0
+    last = max(x for x, _ in points)
+    x = make_axis(first, last, start=LEFT, end=width - RIGHT, num_ticks=4 + width // 250, widen=False, factor=x_factor)
     y = make_axis(lowest, largest, start=height - BOTTOM, end=TOP, num_ticks=5, widen=True, factor=y_factor)
     return Markup(
-        '<svg class="plot" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{title}">'
-        "<title>{title}</title><desc>{desc}</desc>{frame}{mark}{lines}</svg>"
+        '<svg class="plot" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        'aria-label="{title}"><title>{title}</title><desc>{desc}</desc>{frame}{mark}{lines}</svg>'
     ).format(
         width=width,
         height=height,
         title=title,
-        desc="; ".join(f"{curve.label}: {curve.points[0][1]:.4g} to {curve.points[-1][1]:.4g}" for curve in curves if curve.points),
+        desc="; ".join(f"{c.label}: {c.points[0][1]:.4g} to {c.points[-1][1]:.4g}" for c in curves if c.points),
         frame=_frame(x, y, x_label=f"tokens seen{x_unit}", y_label=f"{y_label}{y_unit}", width=width, height=height),
-        mark=_mark(x, y, mark),
+        mark=_mark(x, y, mark, "branches start" if smooth else ""),
         lines=Markup("").join(_lines(curves, x, y, smooth=smooth)),
     )
 
@@ -67,13 +76,13 @@ def _frame(x: Axis, y: Axis, *, x_label: str, y_label: str, width: int, height: 
     return Markup("".join(parts))
 
 
-def _mark(x: Axis, y: Axis, tokens: float | None) -> Markup:
+def _mark(x: Axis, y: Axis, tokens: float | None, label: str) -> Markup:
     if tokens is None or not x.low < tokens < x.high:
         return Markup("")
     place = x.place(tokens)
     return Markup(
         f'<line class="mark" x1="{place:.1f}" x2="{place:.1f}" y1="{y.start}" y2="{y.end}"/>'
-        f'<text class="tick end" x="{place - 6:.1f}" y="{y.end + 12}">branches start</text>'
+        f'<text class="tick end" x="{place - 6:.1f}" y="{y.end + 12}">{label}</text>'
     )
 
 
@@ -85,7 +94,7 @@ def _lines(curves: Sequence[Curve], x: Axis, y: Axis, *, smooth: bool) -> list[M
         if curve.points:
             groups.setdefault(tuple(curve.points), []).append(curve)
     for points, together in groups.items():
-        mean = means(points, MAX_MEAN_POINTS) if smooth else extremes(points, MAX_RAW_POINTS)
+        mean = means(points) if smooth else extremes(points, MAX_RAW_POINTS)
         for position, curve in enumerate(together):
             dash = ""
             if len(together) > 1:
@@ -112,15 +121,15 @@ def extremes(points: Points, limit: int) -> Points:
     return [*kept, points[-1]]
 
 
-def means(points: Points, limit: int) -> Points:
-    """The mean of each bucket; the first and last begin and end where the data do."""
-    if len(points) <= limit:
+def means(points: Points) -> Points:
+    """The mean of each bucket of steps, at the bucket's middle."""
+    limit = min(MAX_MEAN_POINTS, len(points) // STEPS_PER_MEAN)
+    if limit < 2:
         return points
-    made = [
+    return [
         (sum(p[0] for p in points[start:end]) / (end - start), sum(p[1] for p in points[start:end]) / (end - start))
         for start, end in _buckets(len(points), limit)
     ]
-    return [(points[0][0], made[0][1] if len(made) > 1 else points[0][1]), *made[1:-1], (points[-1][0], made[-1][1])]
 
 
 def _buckets(length: int, num: int) -> list[tuple[int, int]]:

@@ -1,15 +1,16 @@
-"""How numbers and foreign text are written on the page. A figure that a manifest does not hold is a dash, never a zero."""
+"""How numbers and foreign text are written on the page. What a manifest does not hold is a dash, never a zero."""
 
 import math
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 ABSENT = "–"
+SPACE = "\u00a0"  # a number and its unit stay on one line
 BYTES_PER_UNIT = 1000  # as disks and `ls --si` count
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")  # not allowed in HTML
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -22,6 +23,8 @@ def short(value: Any) -> str:
     """Three digits and a unit: 1.23M."""
     if not is_number(value):
         return ABSENT
+    if 1_000 <= abs(value) < 10_000:
+        return f"{value:,.0f}"
     for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= size * 0.9995:
             return f"{_three_digits(value / size)}{unit}"
@@ -30,7 +33,7 @@ def short(value: Any) -> str:
 
 def share(value: Any, digits: int = 1) -> str:
     """0.1234 as 12.3 %."""
-    return f"{100 * value:.{digits}f} %" if is_number(value) else ABSENT
+    return f"{100 * value:.{digits}f}{SPACE}%" if is_number(value) else ABSENT
 
 
 def decimal(value: Any, digits: int = 3) -> str:
@@ -56,13 +59,20 @@ def duration(seconds: Any) -> str:
     if not is_number(seconds):
         return ABSENT
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
     first = next(i for i, (amount, _) in enumerate(parts) if amount)
-    return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount)
+    return " ".join(f"{amount}{SPACE}{unit}" for amount, unit in parts[first : first + 2] if amount)
+
+
+def moment(given: Any) -> str:
+    """A manifest's time, which is UTC."""
+    if not isinstance(given, str):
+        return ABSENT
+    return clean(given).replace("T", " ", 1).replace("+00:00", " UTC")
 
 
 def size(num_bytes: Any) -> str:
@@ -71,7 +81,7 @@ def size(num_bytes: Any) -> str:
     amount, units = float(num_bytes), ["B", "kB", "MB", "GB", "TB", "PB"]
     while amount >= BYTES_PER_UNIT * 0.9995 and len(units) > 1:
         amount, units = amount / BYTES_PER_UNIT, units[1:]
-    return f"{_three_digits(amount)} {units[0]}"
+    return f"{_three_digits(amount)}{SPACE}{units[0]}"
 
 
 def words(key: Any) -> str:

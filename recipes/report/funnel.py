@@ -11,7 +11,10 @@ from recipes.report.figures import is_number
 from recipes.report.record import Record, flat
 
 RAW = ("extract", "format")  # what comes in (and is dropped) is no text yet: HTML, records
-INTERNAL = ("dedup_signatures", "tokenize_shards")  # see documents, but decide nothing: the next stage tells the outcome
+INTERNAL = (
+    "dedup_signatures",
+    "tokenize_shards",
+)  # see documents, but decide nothing: the next stage tells the outcome
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,15 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Benchmarks:
+    """What documents were compared with: by benchmark, figures in the order of `columns`, and documents dropped."""
+
+    stage: str
+    columns: list[str]
+    rows: list[tuple[str, list[Any], Any]]
+
+
+@dataclass(frozen=True)
 class Dataset:
     page: str
     records: list[Record]
@@ -53,6 +65,7 @@ class Dataset:
     characters_per_token: float | None
     tokens: Any
     facts: list[tuple[str, list[tuple[str, Any]]]]  # (heading, figures): reading, clusters, decontamination, ...
+    benchmarks: list[Benchmarks]
     classifiers: list[Record]
     histograms: list[tuple[str, Markup]]
 
@@ -97,6 +110,7 @@ def _dataset(page: str, records: list[Record]) -> Dataset:
         characters_per_token=per_token,
         tokens=tokens,
         facts=[fact for record in records for fact in _facts(record)],
+        benchmarks=[_benchmarks(record) for record in records if record.do == "decontaminate"],
         classifiers=[record for record in records if record.do == "train_classifier"],
         histograms=[pair for record in records for pair in _histograms(record)],
     )
@@ -169,14 +183,23 @@ def _facts(record: Record) -> list[tuple[str, list[tuple[str, Any]]]]:
         keys = ("files", "records", "skipped", "unreadable", "duplicate_ids")
         told.append(("read", flat({key: counts[key] for key in keys if key in counts})))
     elif record.do == "decontaminate":
-        dropped = record.numbers("counts", "details", "contaminated")
-        told.append(("benchmarks", flat(record.tree("details"))))
-        told.append(("documents dropped, by benchmark", list(dropped.items())))
+        told.append(("n-grams", list(record.numbers("details").items())))
     elif record.do in ("dedup_clusters", "sample"):
         told.append(("clusters" if record.do == "dedup_clusters" else "made", flat(counts)))
     elif record.do == "tokenize":
         told.append(("tokens", flat(counts) + flat(record.tree("details"))))
     return [(f"{record.stage}: {heading}", figures) for heading, figures in told if figures]
+
+
+def _benchmarks(record: Record) -> Benchmarks:
+    compared = {name: record.numbers("details", "benchmarks", name) for name in record.tree("details", "benchmarks")}
+    dropped = record.numbers("counts", "details", "contaminated")
+    columns = list(dict.fromkeys(key for counts in compared.values() for key in counts))
+    rows = [
+        (name, [compared.get(name, {}).get(column) for column in columns], dropped.get(name, 0))
+        for name in dict.fromkeys([*compared, *dropped])
+    ]
+    return Benchmarks(record.stage, columns, rows)
 
 
 def _histograms(record: Record) -> list[tuple[str, Markup]]:
@@ -191,5 +214,6 @@ def _histograms(record: Record) -> list[tuple[str, Markup]]:
         bins = [(i / 10, (i + 1) / 10, by_low.get(i, 0)) for i in range(10)]
         if by_low:
             what = key.replace("_", " ")
-            made.append((f"{record.stage}: {what} of kept documents", histogram_svg(bins, title=f"{what} of kept documents", x_label=what)))
+            title = f"{what} of kept documents"
+            made.append((f"{record.stage}: {title}", histogram_svg(bins, title=title, x_label=what)))
     return made

@@ -1,5 +1,5 @@
-"""The graph of stages: pages of curation as boxes with their stages in order, training stages and exports each a box, from
-left to right by what needs what."""
+"""The graph of stages: pages of curation as boxes with their stages in order, training stages and exports each a box,
+from left to right by what needs what."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from recipes.report.figures import clean, is_number, short
 from recipes.report.record import Record
 
 ROW, HEAD, FOOT = 19, 30, 8
-BOX_GAP, COLUMN_GAP, MARGIN = 18, 56, 6
+BOX_GAP, SINGLE_GAP, COLUMN_GAP, MARGIN, ABOVE = 18, 40, 46, 14, 5
 GROUP_WIDTH, SINGLE_WIDTH = 218, 150
 CHAR_WIDTH = 7.0  # of 12 px text, about
 QUIET_ROLES = ("tokenizer", "config")  # every stage reads them; drawn, they hide the rest
@@ -31,7 +31,7 @@ class Box:
 
     @property
     def width(self) -> int:
-        return GROUP_WIDTH if self.is_group else SINGLE_WIDTH
+        return GROUP_WIDTH if len(self.records) > 1 else SINGLE_WIDTH
 
     @property
     def height(self) -> int:
@@ -44,10 +44,12 @@ def lineage_svg(records: Sequence[Record], colours: dict[str, int]) -> Markup:
     if not boxes:
         return Markup("")
     width, height = _lay_out(boxes)
-    edges = [_edge(boxes[need], box, part) for box in boxes for need, part in box.needs.items()]
+    groups = {box.column for box in boxes if box.is_group}
+    edges = [_edge(boxes[need], box, part, groups) for box in boxes for need, part in box.needs.items()]
     return Markup(
-        '<svg class="lineage" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img" '
-        'aria-label="Lineage of all stages"><title>Lineage of all stages</title><desc>{desc}</desc>{edges}{boxes}</svg>'
+        '<svg class="lineage" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
+        'role="img" aria-label="Lineage of all stages"><title>Lineage of all stages</title><desc>{desc}</desc>'
+        "{edges}{boxes}</svg>"
     ).format(
         width=width,
         height=height,
@@ -91,44 +93,52 @@ def _boxes(records: Sequence[Record], colours: dict[str, int]) -> list[Box]:
 
 
 def _lay_out(boxes: list[Box]) -> tuple[float, float]:
-    """Columns by the longest way from a box that needs none; in a column in order, around the middle of what is needed."""
+    """Columns by the longest way from a box that needs none. Returns width and height."""
     for _ in boxes:  # as many rounds as the longest way can have steps: odd manifests may name each other in a circle
         for box in boxes:
             box.column = min(max((boxes[need].column + 1 for need in box.needs), default=0), len(boxes) - 1)
-    x, tallest = float(MARGIN), 0.0
-    for column in range(max(box.column for box in boxes) + 1):
-        here = [box for box in boxes if box.column == column]
-        if not here:
-            continue
-        total = sum(box.height for box in here) + BOX_GAP * (len(here) - 1)
-        tallest = max(tallest, total)
-        for box in here:
-            box.x = x
-        x += max(box.width for box in here) + COLUMN_GAP
-    for column in range(max(box.column for box in boxes) + 1):
-        here = [box for box in boxes if box.column == column]
-        gap = BOX_GAP if len(here) < 2 or here[0].is_group else 40
-        y = MARGIN + (tallest - sum(box.height for box in here) - gap * (len(here) - 1)) / 2
-        for box in here:
-            box.y = max(y, MARGIN)
-            y = box.y + box.height + gap
-    bottom = max(box.y + box.height for box in boxes)
-    return x - COLUMN_GAP + MARGIN, bottom + MARGIN
+    numbers = sorted({box.column for box in boxes})
+    columns = [[box for box in boxes if box.column == number] for number in numbers]
+    tallest = max(sum(box.height + BOX_GAP for box in column) - BOX_GAP for column in columns)
+    x = float(MARGIN)
+    for column in columns:
+        is_passed = any(boxes[need].column < column[0].column < box.column for box in boxes for need in box.needs)
+        # lines that go past single stages have the room below them
+        _place(column, x, 0.0 if is_passed and not any(box.is_group for box in column) else MARGIN + tallest / 2)
+        x += max(box.width for box in column) + COLUMN_GAP
+    return x - COLUMN_GAP + MARGIN, max(box.y + box.height for box in boxes) + MARGIN
 
 
-def _edge(start: Box, end: Box, part: float) -> Markup:
-    """Thicker for a larger share of the blend, in the colour of the stage that reads."""
-    x1, y1 = start.x + start.width, start.y + start.height / 2
-    x2, y2 = end.x, end.y + end.height / 2
-    bend = max(COLUMN_GAP * 0.7, (x2 - x1) * 0.45)
+def _place(column: list[Box], x: float, middle: float) -> None:
+    gap = BOX_GAP if any(box.is_group for box in column) else SINGLE_GAP
+    y = max(float(MARGIN), middle - (sum(box.height + gap for box in column) - gap) / 2)
+    for box in column:
+        box.x, box.y = x, y
+        y += box.height + gap
+
+
+def _edge(start: Box, end: Box, part: float, groups: set[int]) -> Markup:
+    """Thicker for a larger share of the blend, in the colour of the stage that reads. Leaves a page at its last stage;
+    goes above the pages of curation that stand between."""
+    x1, y1 = start.x + start.width, start.y + start.height - (FOOT + ROW / 2 if start.is_group else start.height / 2)
+    x2, y2 = end.x, end.y + (HEAD / 2 if end.is_group else end.height / 2)
+    if any(start.column < column < end.column for column in groups):
+        way = (
+            f"C{x1 + 28:.1f} {y1:.1f} {x1 + 18:.1f} {ABOVE} {x1 + COLUMN_GAP:.1f} {ABOVE}"
+            f"L{x2 - COLUMN_GAP:.1f} {ABOVE}C{x2 - 18:.1f} {ABOVE} {x2 - 28:.1f} {y2:.1f}"
+        )
+    else:
+        bend = max(COLUMN_GAP * 0.7, (x2 - x1) * 0.45)
+        way = f"C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f}"
     return Markup(
-        f'<path class="edge c{end.colour}" stroke-width="{1 + 4 * part:.1f}" '
-        f'd="M{x1:.1f} {y1:.1f}C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"/>'
+        f'<path class="edge c{end.colour}" stroke-width="{1 + 4 * part:.1f}" d="M{x1:.1f} {y1:.1f}{way} {x2:.1f} {y2:.1f}"/>'
     )
 
 
 def _drawn(box: Box) -> Markup:
-    parts = [f'<rect class="box c{box.colour}" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width}" height="{box.height}" rx="6"/>']
+    parts = [
+        f'<rect class="box c{box.colour}" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width}" height="{box.height}" rx="6"/>'
+    ]
     parts.append(_text("name", box.x + 12, box.y + 19, box.title, box.width - 24))
     if not box.is_group:
         parts.append(_text("tick", box.x + 12, box.y + 36, _made_what(box.records[0]), box.width - 24))

@@ -1,7 +1,7 @@
 """A finished stage as the report reads it: its manifest, and the figures of a training run.
 
-Manifests of other versions of the program may lack keys or hold other types: asking for what is not there gives None or an
-empty list, and the page shows a dash.
+Manifests of other versions of the program may lack keys or hold other types: asking for what is not there gives None
+or an empty list, and the page shows a dash.
 """
 
 import json
@@ -98,12 +98,13 @@ def read_metrics(record: Record) -> Metrics | None:
             row = json.loads(line)
         except ValueError:  # UnicodeDecodeError is one
             row = None
-        figures = [row.get(key) for key in ("tokens_seen", "loss", "lr")] if isinstance(row, dict) else [None]
-        if not all(is_number(figure) for figure in figures):
+        row = row if isinstance(row, dict) else {}
+        figures = [float(row[key]) for key in ("tokens_seen", "loss", "lr") if is_number(row.get(key))]
+        if len(figures) < 3:
             damaged += 1
             continue
         for into, figure in zip((metrics.tokens, metrics.loss, metrics.lr), figures, strict=True):
-            into.append(float(figure))
+            into.append(figure)
     return Metrics(metrics.tokens, metrics.loss, metrics.lr, damaged)
 
 

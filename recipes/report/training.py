@@ -1,4 +1,4 @@
-"""Training stages and exports of a page: which began from which, their curves on one axis of tokens, blends, checkpoints."""
+"""Training stages and exports: which began from which, their curves on one axis of tokens, blends, checkpoints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PARITY_KEYS = ("max_difference", "max_logit_difference")
 
 @dataclass(frozen=True)
 class Run:
-    """A training stage. `first_token`: what its initial weights had seen before. Colour 0 is for stages that others begin from."""
+    """A training stage. `first_token`: tokens its initial weights had seen. Colour 0: another stage begins from it."""
 
     record: Record
     label: str
@@ -55,6 +55,11 @@ class Checkpoint:
     run: Run | None
     difference: Any
     limit: Any
+
+    @property
+    def is_passed(self) -> bool | None:
+        """None when a figure is missing."""
+        return None if self.difference is None or self.limit is None else bool(self.difference <= self.limit)
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,7 @@ def validation_table(runs: Sequence[Run]) -> list[dict[str, Any]]:
 @dataclass(frozen=True)
 class Plot:
     title: str
+    note: str
     wide: Markup
     narrow: Markup
 
@@ -141,38 +147,42 @@ def plots(runs: Sequence[Run]) -> list[Plot]:
     branches = [run for run in runs if run.colour and run.first_token]
     start = min((run.first_token for run in branches), default=None)
     made = [
-        _plot("Training loss", "loss", runs, y_label="loss (nats per token)", height=340, mark=start),
-        _plot("Learning rate", "lr", runs, y_label="learning rate", height=210, mark=start),
+        _plot("Training loss", "loss", runs, height=340, mark=start),
+        _plot("Learning rate", "lr", runs, height=210, mark=start),
     ]
     if branches and len(branches) < len(runs):
-        made.append(_plot("Training loss of the branches, closer", "loss", branches, y_label="loss (nats per token)", height=300, mark=None))
+        made.append(_plot("Training loss of the branches, closer", "loss", branches, height=300, first=start or 0))
     return [plot for plot in made if plot.wide]
 
 
-def _plot(title: str, what: str, runs: Sequence[Run], *, y_label: str, height: int, mark: float | None) -> Plot:
+def _plot(title: str, what: str, runs: Sequence[Run], *, height: int, first: float = 0, mark: float | None = None) -> Plot:
     curves = [Curve(run.label, run.colour, run.points(what)) for run in runs]
 
-    def drawn(width: int, tall: int) -> Markup:
-        is_loss = what == "loss"
-        return curve_svg(
-            curves, title=title, y_label=y_label, width=width, height=tall, smooth=is_loss, from_zero=not is_loss, mark=mark
-        )
+    is_loss = what == "loss"
+    y_label = "loss (nats per token)" if is_loss else "learning rate"
 
-    return Plot(title, drawn(WIDE, height), drawn(NARROW, min(height, 270)))
+    def drawn(width: int, tall: int) -> Markup:
+        return curve_svg(curves, title=title, y_label=y_label, first=first, mark=mark, width=width, height=tall, smooth=is_loss)
+
+    note = "faint: single steps, strong: their mean" if is_loss else ""
+    return Plot(title, note, drawn(WIDE, height), drawn(NARROW, min(height, 270)))
 
 
 def read_blends(runs: Sequence[Run]) -> list[Blend]:
     """Of each run, the ledger; where there is none, what was asked for."""
     blends = []
     for run in runs:
-        rows = run.record.rows("details", "ledger")
-        rows = rows or [{"dataset": name, "asked_share": asked} for name, asked in run.record.numbers("params", "blend").items()]
+        rows: list[dict[str, Any]] = run.record.rows("details", "ledger")
         if not rows:
-            continue
+            asked = run.record.numbers("params", "blend")
+            rows = [{"dataset": name, "asked_share": part} for name, part in asked.items()]
         shares = [
-            Share(str(row.get("dataset", "")), _number(row.get("asked_share")), _number(row.get("delivered_share"))) for row in rows
+            Share(str(row.get("dataset", "")), _number(row.get("asked_share")), _number(row.get("delivered_share")))
+            for row in rows
         ]
-        blends.append(Blend(run, rows, blend_svg(shares, title=f"Blend of {run.label}: asked and delivered", colour=run.colour)))
+        title = f"Blend of {run.label}: asked and delivered"
+        if rows:
+            blends.append(Blend(run, rows, blend_svg(shares, title=title, colour=run.colour)))
     return blends
 
 

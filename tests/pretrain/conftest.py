@@ -1,4 +1,4 @@
-"""A tiny world to train in: tokenizer, tokenized datasets, a base checkpoint and training stages, made as other rooms make them."""
+"""A tiny world to train in: tokenizer, tokenized datasets, base checkpoint and training stages, as other rooms make them."""
 
 import json
 import multiprocessing
@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import stage_process
 
-from recipes.fingerprint import content_hash, file_hash, fingerprint
+from recipes.fingerprint import file_hash, tokenizer_hash
 from recipes.manifest import output_files, publish
 from recipes.schema import Model
-from recipes.stage import Input, Stage, read_stage, write_stage
+from recipes.stage import Input, Stage, write_stage
 
 ROOT = Path(__file__).parents[2]
 VOCAB, SEQUENCE, BATCH = 256, 32, 4
@@ -109,16 +110,15 @@ class Run:
     """A stage that runs in a process of its own."""
 
     def __init__(self, folder: Path, do: str) -> None:
-        import preloaded
-
         self.log = folder / "logs" / "stderr.txt"
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        # the fork server of Python 3.11 finds what it preloads by the environment alone
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["preloaded"])
-        self.process = context.Process(target=preloaded.run, args=(do, folder, self.log))
-        self.process.start()
+        context.set_forkserver_preload(["preloaded_megatron"])
+        self.process = context.Process(target=stage_process.run, args=(do, folder, self.log))
+        with pytest.MonkeyPatch.context() as patch:
+            # the fork server of Python 3.11 finds what it preloads by the environment alone
+            patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))
+            self.process.start()
 
     def finish(self, timeout: float = 90) -> "Run":
         self.process.join(timeout)
@@ -193,7 +193,7 @@ def make_dataset(folder: Path, tokenizer: Path, num_documents: int, seed: int) -
             for i in range(number)
         ]
     parquet.write_table(arrow.Table.from_pylist(rows), folder / "docs.parquet")
-    publish(stage, counts={"documents": num_documents}, started=0.0, details={"tokenizer_sha256": content_hash(tokenizer)})
+    publish(stage, counts={"documents": num_documents}, started=0.0, details={"tokenizer_sha256": tokenizer_hash(tokenizer)})
     return folder
 
 
@@ -270,6 +270,22 @@ def make_base(folder: Path, model: Model) -> Path:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(hf_config(model), indent=2))
     return folder
+
+
+@pytest.fixture(scope="session")
+def megatron() -> None:
+    """megatron-core in this process, a world of one."""
+    import preloaded_megatron  # noqa: F401
+    import torch
+    from megatron.core import parallel_state, tensor_parallel
+
+    from pretrain import parallel
+
+    parallel.join("cpu", rank=0, world_size=1, threads=1)
+    if not parallel_state.is_initialized():
+        parallel_state.initialize_model_parallel()
+    tensor_parallel.model_parallel_cuda_manual_seed(1)
+    torch.manual_seed(1)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
-"""A small finished road for the report's tests: two datasets, a stable stage, three branches and their checkpoints, made with
-the functions that real stages use."""
+"""A small finished road for the report's tests: two datasets, a stable stage, three branches, their checkpoints, made
+with the functions that real stages use."""
 
 import json
 import math
@@ -65,7 +65,10 @@ class Road:
                 "records/corrupt_gzip": ["crawl-00003.warc.gz"],
                 "duplicate_ids": ["crawl-00001.warc.gz"],
             },
-            examples={"kept": [example("u1", LATEX)], "dropped/extract_too_short": [example("u2", "404", why="extract_too_short")]},
+            examples={
+                "kept": [example("u1", LATEX)],
+                "dropped/extract_too_short": [example("u2", "404", why="extract_too_short")],
+            },
         )
         clean = self.finish(
             self.stage(page, "clean", "filter", "curation", documents=extract),
@@ -117,7 +120,9 @@ class Road:
         )
         return self._dataset_end(page, formatted, 1000, 300_000, dropped=(5, 0), tokens=100_000, leaks=7)
 
-    def _dataset_end(self, page: str, before: Stage, num: int, size: int, *, dropped: tuple[int, int], tokens: int, leaks: int) -> Stage:
+    def _dataset_end(
+        self, page: str, before: Stage, num: int, size: int, *, dropped: tuple[int, int], tokens: int, leaks: int
+    ) -> Stage:
         signatures = self.stage(page, "dedup_signatures", "dedup_signatures", "curation", documents=before)
         self.finish(signatures, {"documents_in": num, "characters_in": size})
         clusters = self.stage(page, "dedup_clusters", "dedup_clusters", "curation", documents=before, signatures=signatures)
@@ -142,17 +147,37 @@ class Road:
                 "dropped": {"contaminated": {"documents": leaks, "characters": leaks * per_document}},
                 "details": {"contaminated": {"demo_problems": leaks}},
             },
-            details={"demo_problems": {"items": 200, "unmatched_too_short": 13}},
+            details={
+                "benchmarks": {"demo_problems": {"items": 200, "indexed": 187, "unmatched_too_short": 13}},
+                "ngram": 10,
+                "ngrams": 7000,
+            },
             examples={"dropped/contaminated": [example("u9", LATEX, why="demo_problems")]},
         )
         shards = self.stage(page, "tokenize_shards", "tokenize_shards", "curation", documents=decontaminated)
         self.finish(shards, {"documents_in": last, "characters_in": tokens * 4})
         tokenize = self.stage(page, "tokenize", "tokenize", "curation", shards=shards)
-        return self.finish(tokenize, {"documents": last, "tokens": tokens, "duplicate_ids": 0})
+        return self.finish(
+            tokenize,
+            {
+                "documents": {"train": last - 30, "validation": 30},
+                "duplicate_ids": 0,
+                "longest_document": 1812,
+                "tokens": {"train": tokens - 5000, "validation": 5000},
+            },
+            details={"dtype": "uint16", "vocab_size": 4096, "eos_id": 1, "tokenizer_sha256": "bdb80f35"},
+        )
 
     # ------------------------------------------------------------------------------------------------ training
 
-    def train(self, name: str, blend: dict[str, float], datasets: dict[str, Stage], init: Stage | None = None, end: float = 2.6) -> Stage:
+    def train(
+        self,
+        name: str,
+        blend: dict[str, float],
+        datasets: dict[str, Stage],
+        init: Stage | None = None,
+        end: float = 2.6,
+    ) -> Stage:
         begin, steps = (8.3, STEPS["stable"]) if init is None else (2.6, STEPS["decay"])
         needs = {f"dataset__{key}": datasets[key] for key in blend} | ({"init": init} if init else {})
         params = {"blend": blend, "lr": {"schedule": "constant", "peak": 3e-3}, "steps": steps}
@@ -192,7 +217,13 @@ class Road:
     def export(self, branch: str, checkpoint: Stage) -> Stage:
         params = {"dtype": "float32", "max_logit_difference": 1e-3}
         stage = self.stage("train/demo", f"export_{branch}", "export", "pretrain", params=params, checkpoint=checkpoint)
-        parity = {"dtype": "float32", "max_difference": 3.1e-5, "cases": {"random_64": 3.1e-5}, "tokenizer_agrees": True, "generated": [1, 2]}
+        parity = {
+            "dtype": "float32",
+            "max_difference": 3.1e-5,
+            "cases": {"random_64": 3.1e-5},
+            "tokenizer_agrees": True,
+            "generated": [1, 2],
+        }
         return self.finish(stage, {"parameters": 1_234_567, "tensors": 56}, details={"parity": parity})
 
 

@@ -1,0 +1,83 @@
+"""What training must know of a tokenizer: its end-of-document token and its size. No torch, no transformers (2 s to import)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.fingerprint import tokenizer_hash
+from recipes.manifest import read_manifest
+from recipes.schema import TrainParams
+from recipes.stage import Stage
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Stands where Megatron's datasets want a tokenizer. It has no `pad`: Megatron masks every token with that id out of the
+    loss and rewrites it to 0, and documents here are never padded."""
+
+    vocab_size: int
+    eod: int
+
+    @property
+    def unique_identifiers(self) -> dict[str, int]:
+        return {"vocab_size": self.vocab_size, "eod": self.eod}
+
+
+def special_token_id(folder: Path, role: str) -> int | None:
+    """The id of a tokenizer folder's `eos_token` or `bos_token`, None if it names none."""
+    from tokenizers import Tokenizer
+
+    config = json.loads(_file(folder, "tokenizer_config.json").read_text())
+    token: Any = config.get(role)
+    if isinstance(token, dict):
+        token = token["content"]
+    if token is None:
+        return None
+    number = Tokenizer.from_file(str(_file(folder, "tokenizer.json"))).token_to_id(token)
+    if number is None:
+        raise ValueError(f"{folder}: tokenizer_config.json names {role} {token!r}, but tokenizer.json does not have it")
+    return int(number)
+
+
+def check_tokenizer(folder: Path, vocab_size: int) -> Vocabulary:
+    from tokenizers import Tokenizer
+
+    eos = special_token_id(folder, "eos_token")
+    if eos is None:
+        raise ValueError(f"{folder}: tokenizer_config.json has no eos_token; documents end with it, so training needs one")
+    largest = max(Tokenizer.from_file(str(_file(folder, "tokenizer.json"))).get_vocab().values())
+    if largest >= vocab_size:
+        raise ValueError(
+            f"{folder} has token ids up to {largest}, but model.vocab_size is {vocab_size}; use the base model's own tokenizer"
+        )
+    return Vocabulary(vocab_size=vocab_size, eod=eos)
+
+
+def check_datasets(stage: Stage, params: TrainParams) -> None:
+    """Every dataset of the blend and of validation is there and was tokenized with this stage's tokenizer."""
+    tokenizer = Path(stage.input("tokenizer"))
+    wanted = tokenizer_hash(tokenizer)
+    for name in dict.fromkeys([*params.blend, *params.validation.values()]):
+        role = f"dataset/{name}"
+        if role not in stage.inputs:
+            raise ValueError(
+                f"the blend or validation names dataset {name!r}, but the stage has no such input; it has "
+                f"{sorted(r.removeprefix('dataset/') for r in stage.inputs if r.startswith('dataset/'))}. Make it with: "
+                f"midtrain run curate/{name}"
+            )
+        folder = Path(stage.input(role))
+        found = read_manifest(folder)["details"].get("tokenizer_sha256")
+        if found != wanted:
+            raise ValueError(
+                f"dataset {name!r} in {folder} was tokenized with another tokenizer (sha256 {found}) than this stage's "
+                f"{tokenizer} (sha256 {wanted}); tokenize it again with this one"
+            )
+        if name in params.blend and not (folder / "train.bin").is_file():
+            raise ValueError(f"dataset {name!r} in {folder} has no train.bin; its tokenize stage made no training documents")
+
+
+def _file(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise ValueError(f"{folder} is not a Hugging Face tokenizer folder: it has no {name}")
+    return folder / name

@@ -1,0 +1,98 @@
+"""Runs a training stage: `python -m pretrain.train FOLDER`, alone or under torchrun.
+
+Exit status: 0 done, 1 failed, 2 a mistake in the recipe or its inputs, 75 interrupted by a signal with a checkpoint saved: the
+same command goes on from there.
+
+This module stays import-light: everything that can be checked without torch is checked before torch is loaded.
+"""
+
+import argparse
+import fcntl
+import logging
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import IO
+
+from pretrain.ending import DONE, FAILED, INTERRUPTED, MISTAKE, Diverged, Interruption
+from recipes.schema import Cadence, Cluster, Parallelism, TrainParams
+from recipes.stage import LOGS, read_stage
+
+log = logging.getLogger(__name__)
+
+
+def run(folder: Path) -> int:
+    started = time.time()
+    stage = read_stage(folder)
+    if stage.is_finished:
+        log.info("%s is finished already", stage.folder)
+        return DONE
+    params = TrainParams.model_validate(stage.params)
+    cluster = Cluster.model_validate(stage.run["cluster"])
+    parallelism = Parallelism.model_validate(stage.run.get("parallelism", {}))
+    cadence = Cadence.model_validate(stage.run.get("cadence", {}))
+    interruption = Interruption()
+
+    from pretrain import convert, parallel, tokens
+
+    parallel.check_layout(params, parallelism, int(os.environ.get("WORLD_SIZE", "1")))
+    vocabulary = tokens.check_tokenizer(Path(stage.input("tokenizer")), params.model.vocab_size)
+    tokens.check_datasets(stage, params)
+    if not params.init_from_stage:
+        convert.check_config(Path(stage.input("init")), params.model)
+
+    lock = _lock(stage.folder / LOGS / "train.lock")
+    layout = parallel.start(params, parallelism, cluster)
+    from pretrain.loop import Training
+
+    training = Training(stage, params, cluster, cadence, layout, vocabulary)
+    is_done = training.run(interruption)
+    if is_done and layout.is_first:
+        training.publish(started)
+    parallel.leave()
+    lock.close()
+    return DONE if is_done else INTERRUPTED
+
+
+def is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _lock(file: Path) -> IO[bytes]:
+    """Held by the first process while it lives. A killed launcher leaves its processes behind, and they go on training."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    stream = open(file, "ab")
+    if is_first_process():
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process trains this stage ({file} is locked); wait for it, or end it first") from None
+    return stream
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pretrain.train", description="Runs a training stage.")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args(arguments).folder
+    is_first = is_first_process()
+    logging.basicConfig(level=logging.INFO if is_first else logging.ERROR, format="%(message)s", stream=sys.stderr)
+    for noisy in ("megatron", "torch"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module=rf"{noisy}\.")
+    warnings.filterwarnings("ignore", module=r"pretrain\.cpu")  # of torch functions, which pass through there
+    try:
+        return run(folder)
+    except ValueError as error:
+        if is_first:
+            log.error("%s", error)
+        return MISTAKE
+    except Diverged as error:
+        if is_first:
+            log.error("%s", error)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

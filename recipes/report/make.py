@@ -1,0 +1,118 @@
+"""Makes the report: one HTML file that needs nothing else, from the manifests of finished stages and their losses.
+
+The same manifests give the same bytes: times are those of the stages, never of the report.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from recipes.manifest import publish
+from recipes.report import figures
+from recipes.report.concerns import find_concerns
+from recipes.report.funnel import read_datasets
+from recipes.report.lineage import lineage_svg
+from recipes.report.record import Record, flat, read_records
+from recipes.report.training import plots, read_blends, read_checkpoints, read_runs, validation_table
+from recipes.stage import MANIFEST, read_stage, write_atomically
+
+REPORT = "report.html"
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_FILES = 40  # outputs listed a stage; the manifest has all
+FILTERS = ("whole", "short", "share", "decimal", "scientific", "duration", "size", "moment", "words", "clean", "value")
+
+
+def make_report(folder: Path) -> None:
+    """Writes report.html into a report stage's folder and publishes the stage. ValueError names an unfinished input."""
+    started = time.time()
+    stage = read_stage(folder)
+    for role, entry in stage.inputs.items():
+        if not (Path(entry.location) / MANIFEST).is_file():
+            raise ValueError(
+                f"{stage.page}/{stage.name}: input {role!r} is not finished: {entry.location}; run {stage.page} again"
+            )
+    page = render(stage.page, [Path(entry.location) for entry in stage.inputs.values()])
+    write_atomically(stage.folder / REPORT, page.encode())
+    publish(stage, counts={"stages": len(stage.inputs)}, started=started)
+
+
+def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) -> str:
+    """The page of the finished stages in `folders`. `missing`: names of stages not finished yet; the page says so."""
+    records = read_records(folders)
+    runs, datasets = read_runs(records), read_datasets(records)
+    checkpoints = read_checkpoints(records, runs)
+    colours = {run.record.made: run.colour for run in runs} | {c.record.made: c.colour for c in checkpoints}
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+            records=records,
+            missing=list(missing),
+            runs=runs,
+            datasets=[dataset for dataset in datasets if dataset.steps],
+            others=[dataset for dataset in datasets if not dataset.steps],
+            checkpoints=checkpoints,
+            validation=validation_table(runs),
+            plots=plots(runs),
+            blends=read_blends(runs),
+            concerns=find_concerns(records, datasets, runs, checkpoints, missing),
+            lineage=lineage_svg(records, colours),
+            software=_software(records),
+            totals=_totals(records, [dataset.tokens for dataset in datasets]),
+            max_files=MAX_FILES,
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {name: getattr(figures, name) for name in FILTERS}
+    environment.filters |= {"flat": flat, "pretty": _pretty, "anchor": _anchor}
+    return environment
+
+
+def _totals(records: Sequence[Record], dataset_tokens: Iterable[Any]) -> dict[str, Any]:
+    """Sums over all stages. Nothing known: None, which the page shows as a dash."""
+    tokens = [amount for amount in dataset_tokens if amount is not None]
+    trained = [record.number("counts", "tokens") for record in records if record.do == "train"]
+    began = sorted(str(record.at("started")) for record in records if record.at("started"))
+    ended = sorted(str(record.at("ended")) for record in records if record.at("ended"))
+    return {
+        "dataset_tokens": sum(tokens) if tokens else None,
+        "num_datasets": len(tokens),
+        "trained_tokens": sum(amount or 0 for amount in trained) if trained else None,
+        "seconds": sum(record.number("seconds") or 0 for record in records),
+        "began": began[0] if began else None,
+        "ended": ended[-1] if ended else None,
+    }
+
+
+def _software(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[str]]]:
+    """Distinct sets of versions, each with the stages made with it."""
+    sets: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    for record in records:
+        versions = record.tree("software")
+        sets.setdefault(json.dumps(versions, sort_keys=True, default=str), (versions, []))[1].append(record.name)
+    return list(sets.values())
+
+
+def _pretty(tree: Any) -> str:
+    return figures.clean(json.dumps(tree, indent=2, ensure_ascii=False, default=str))
+
+
+def _anchor(name: str) -> str:
+    """A name as the id of an element."""
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
