@@ -111,7 +111,7 @@ def test_plan_status_and_verify_say_done_in_json(root: Path) -> None:
     plan = as_json("plan", "train/demo", root=root)
     assert {row["state"] for row in plan["stages"]} == {"done"}
     [stable] = [row for row in plan["stages"] if row["stage"] == "stable"]
-    assert stable["tokens"] == 16 * 16 * 256
+    assert stable["tokens"] == 16 * 8 * 256
     assert set(stable["epochs"]) == {"demo_web", "demo_qa", "demo_instruction"}
     assert all(value > 0 for value in stable["epochs"].values())
     status = as_json("status", "train/demo", root=root)
@@ -126,7 +126,7 @@ def test_trace_names_the_documents_of_a_batch_from_the_crawl(root: Path) -> None
     command = [sys.executable, "-m", "slurm.cli", "trace", "train/demo/stable", "--step", "3", "--root", str(root), "--json"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = json.loads(answer.stdout)["documents"]
-    assert len({row["sample"] for row in rows}) == 16
+    assert len({row["sample"] for row in rows}) == 8
     urls = {
         json.loads(line)["url"] for line in (folder(root, "curate/demo_data", "sample") / "truth.jsonl").read_text().splitlines()
     }
