@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from datatrove.data import Document
 
 from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
+from recipes.stage import Stage
 
 DOCUMENT_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.large_string())])
 ROWS_PER_GROUP = 2_000
@@ -61,6 +62,10 @@ def read_shard(path: Path) -> Iterator[Document]:
 
 def num_documents(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
+
+
+class StageFailed(Exception):
+    """The input was bad beyond what the page allows; nothing is published."""
 
 
 class Book:
@@ -118,3 +123,20 @@ class Book:
         for reason in sorted(self._writers):
             self._writers[reason].close()
         self._writers = {}
+
+
+def check_readable(stage: Stage, counts: dict[str, Any], names: dict[str, list[str]]) -> None:
+    unreadable = counts.get("unreadable", {})
+    for what, limit in (("records", "max_unreadable_records"), ("files", "max_unreadable_files")):
+        bad = sum(unreadable.get(what, {}).values())
+        if not bad or limit not in stage.run:
+            continue
+        total = counts.get(what, 0) + (bad if what == "records" else 0)
+        if bad > stage.run[limit] * total:
+            kinds = ", ".join(
+                f"{kind} {n} ({', '.join(names.get(f'{what}/{kind}', []))})" for kind, n in unreadable[what].items()
+            )
+            raise StageFailed(
+                f"{stage.page}/{stage.name}: {bad} of {total} {what} could not be read, above {limit}={stage.run[limit]}: "
+                f"{kinds}. Mend the files, or raise the limit on the page"
+            )

@@ -16,7 +16,7 @@ from typing import Any
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
-from curation.book import Book
+from curation.book import Book, StageFailed, check_readable
 from curation.steps import (
     DOCUMENTS,
     Begin,
@@ -52,10 +52,6 @@ from recipes.schema import (
 from recipes.stage import LOGS, Stage, read_stage, report_progress
 
 
-class StageFailed(Exception):
-    """The input was bad beyond what the page allows; nothing is published."""
-
-
 def num_ranks(stage: Stage) -> int:
     """Stages that see all documents at once run as one rank."""
     return int(stage.params.get("shards", 1))
@@ -89,7 +85,7 @@ def finish(folder: Path) -> dict[str, Any]:
     records = read_ranks(folder, num_ranks(stage))
     counts = merge_counts(record.counts for record in records)
     names = merge_lists((record.names for record in records), NUM_NAMES)
-    _check_readable(stage, counts, names)
+    check_readable(stage, counts, names)
     files = [entry for record in records for entry in record.files]
     details: dict[str, Any] = next((record.examples.pop("details")[0] for record in records if "details" in record.examples), {})
     return publish(
@@ -108,23 +104,6 @@ def _check_inputs(stage: Stage) -> None:
     for role, entry in stage.inputs.items():
         if entry.stage is not None and not (Path(entry.stage) / "manifest.json").is_file():
             raise ValueError(f"{stage.page}/{stage.name}: input {role!r} is not finished: {entry.stage}; run its page again")
-
-
-def _check_readable(stage: Stage, counts: dict[str, Any], names: dict[str, list[str]]) -> None:
-    unreadable = counts.get("unreadable", {})
-    for what, limit in (("records", "max_unreadable_records"), ("files", "max_unreadable_files")):
-        bad = sum(unreadable.get(what, {}).values())
-        if not bad or limit not in stage.run:
-            continue
-        total = counts.get(what, 0) + (bad if what == "records" else 0)
-        if bad > stage.run[limit] * total:
-            kinds = ", ".join(
-                f"{kind} {n} ({', '.join(names.get(f'{what}/{kind}', []))})" for kind, n in unreadable[what].items()
-            )
-            raise StageFailed(
-                f"{stage.page}/{stage.name}: {bad} of {total} {what} could not be read, above {limit}={stage.run[limit]}: "
-                f"{kinds}. Mend the files, or raise the limit on the page"
-            )
 
 
 # ---------------------------------------------------------------------------------------------------- what each kind does

@@ -10,34 +10,15 @@ from typing import Any
 import click
 import orjson
 import yaml
-from click.shell_completion import CompletionItem
 from rich.console import Console
 
 from recipes.load import groups, pages
-from recipes.stage import Stage, read_stage, write_stage
+from recipes.stage import write_stage
+from slurm.completion import OverrideType, PageType
 from slurm.plan import Plan, ends_of, plan
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 complaints = Console(stderr=True, highlight=False)
-
-
-class PageType(click.ParamType[str]):
-    """A page's name, completed by the shell."""
-
-    name = "page"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return [CompletionItem(page) for page in pages() if page.startswith(incomplete)]
-
-
-class OverrideType(click.ParamType[str]):
-    """`group=option` and `key=value`, the groups completed by the shell."""
-
-    name = "override"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        choices = [f"{group}={option}" for group, options in groups().items() for option in options]
-        return [CompletionItem(choice) for choice in [*choices, "root="] if choice.startswith(incomplete)]
 
 
 def takes_page(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -147,7 +128,8 @@ def run(page: str, overrides: tuple[str, ...]) -> None:
 def walk(planned: Plan) -> int:
     """Runs a plan with live bars and says where the results lie."""
     from slurm.display import Live
-    from slurm.run import INTERRUPTED, Runner, link_results
+    from slurm.results import link_results
+    from slurm.run import INTERRUPTED, Runner
 
     done = sum(stage.is_finished for stage in planned.stages)
     if done:
@@ -233,8 +215,10 @@ def trace(run_: str, step: int, root: str, json_: bool) -> None:
     midtrain trace train/demo/decay_long --step 7
     """
     try:
-        folder = find_stage(run_, Path(root)).folder
         from pretrain.ledger import trace as trace_step
+        from slurm.results import find_stage
+
+        folder = find_stage(run_, Path(root)).folder
 
         rows = trace_step(folder, step)
     except ValueError as error:
@@ -254,20 +238,6 @@ def trace(run_: str, step: int, root: str, json_: bool) -> None:
     console.print(table)
 
 
-def find_stage(name: str, root: Path) -> Stage:
-    """The newest stage folder of PAGE/STAGE, or the folder itself."""
-    if (Path(name) / "recipe.yaml").is_file():
-        return read_stage(Path(name))
-    page, _, stage = name.rpartition("/")
-    found = [read_stage(file.parent) for file in (root / page).glob(f"{stage}-*/recipe.yaml")] if page and stage else []
-    named = [entry for entry in found if entry.name == stage]
-    if not named:
-        there = sorted({file.parent.name.rpartition("-")[0] for file in (root / page).glob("*/recipe.yaml")}) if page else []
-        hint = f"stages there: {', '.join(there)}" if there else "run its page first, or name the results with --root"
-        raise ValueError(f"there is no stage {name!r} under {root}; {hint}")
-    return max(named, key=lambda entry: (entry.is_finished, (entry.folder / "recipe.yaml").stat().st_mtime))
-
-
 @main.command()
 @takes_page
 def report(page: str, overrides: tuple[str, ...]) -> None:
@@ -278,7 +248,7 @@ def report(page: str, overrides: tuple[str, ...]) -> None:
     """
     from recipes.report.make import render
     from recipes.stage import write_atomically
-    from slurm.run import link_results
+    from slurm.results import link_results
 
     planned = plan(page, overrides)
     last = planned.stages[-1]

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from recipes.stage import Stage
 from slurm.describe import progress_of
-from slurm.run import Runner, summary
+from slurm.results import summary
+from slurm.run import Runner
 
 STATES = {"done": "[green]done[/]", "resumable": "[yellow]resumable[/]", "missing": "[dim]missing[/]"}
 PLAIN_SECONDS = 20.0  # between lines about a running stage where there is no terminal

@@ -1,21 +1,17 @@
 """A page becomes stages in the order of work, each with its fingerprint, its folder and whether it is done.
 
-Planning reads pages, small input files (hashed by content, remembered in `<root>/.content_hashes.json`) and nothing else: no
-torch, no datatrove, no network. Inputs that are not there are listed as problems; running refuses while there are any.
+Planning reads pages and input files and nothing else: no torch, no datatrove, no network. Inputs that are not there are listed as
+problems; running refuses while there are any.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from glob import glob
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 import curation
 import pretrain
-from recipes.fingerprint import content_hash, fingerprint
+from recipes.fingerprint import fingerprint
 from recipes.load import load, pages
 from recipes.report import VERSION as REPORT_VERSION
 from recipes.schema import (
@@ -25,11 +21,11 @@ from recipes.schema import (
     FilterStage,
     Strict,
     TokenizeStage,
-    TrainParams,
     TrainRecipe,
     nearest,
 )
-from recipes.stage import LOGS, Input, Stage, is_uri
+from recipes.stage import LOGS, Input, Stage
+from slurm.inputs import Outside
 
 VERSIONS = {**curation.VERSIONS, **pretrain.VERSIONS, "report": REPORT_VERSION}
 
@@ -66,7 +62,7 @@ def plan(page: str, overrides: tuple[str, ...] = ()) -> Plan:
     planner = _Planner(page, overrides)
     planner.stages_of(page)
     planner.add_report()
-    return Plan(page, planner.ordered, planner.recipes, planner.problems, planner.warnings)
+    return Plan(page, planner.ordered, planner.recipes, planner.outside.problems, planner.outside.warnings)
 
 
 def ends_of(recipe: TrainRecipe) -> list[str]:
@@ -86,8 +82,6 @@ class _Planner:
     recipes: dict[str, CurateRecipe | TrainRecipe] = field(default_factory=dict)
     planned: dict[str, dict[str, Stage]] = field(default_factory=dict)
     ordered: list[Stage] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
     _open: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -105,7 +99,7 @@ class _Planner:
             if target not in pages():
                 raise ValueError(f"override for page {target!r}: there is no such page; {nearest(target, pages())}")
         self.root = Path(self.recipes[self.page].root).absolute()
-        self.hashes = _Hashes(self.root)
+        self.outside = Outside(self.root)
 
     # ------------------------------------------------------------------------------------------------ pages
 
@@ -237,7 +231,10 @@ class _Planner:
                 inputs = {"init": base if spec.init == "base" else _made(stages[spec.init]), "tokenizer": tokenizer}
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in blend}
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in recipe.validation.values()}
-                trained = self._stage(recipe, own, "pretrain", "train", _train_params(recipe, name, blend), inputs, runs)
+                trained = self._stage(
+                    params = recipe.params_of(name, blend).model_dump(mode="json")
+                    trained = self._stage(recipe, own, "pretrain", "train", params, inputs, runs)
+                )
                 yield trained
                 if branch in ends:
                     inputs = {"checkpoint": _made(trained), "config": base, "tokenizer": tokenizer}
@@ -267,24 +264,9 @@ class _Planner:
     # ------------------------------------------------------------------------------------------------ inputs
 
     def _locate(self, path: str, key: str) -> Input:
-        """A path on a page: `made:PAGE/STAGE/...` is what another page makes; local files are hashed; remote ones are
-        known by their address. Hugging Face models (`hf://ORG/NAME`) must lie in the local hub cache to run."""
-        if path.startswith("made:"):
-            return self._locate_made(path, key)
-        if path.startswith("hf://") and not path.startswith("hf://datasets/"):
-            return self._locate_model(path, key)
-        if is_uri(path):
-            if path.startswith("hf://") and "@" not in path:
-                self._warn(f"{path} is not pinned; add @COMMIT after the repository's name")
-            return Input(path, path)
-        location = os.path.abspath(os.path.expanduser(path))
-        files = sorted(glob(location, recursive=True))
-        if not files:
-            self._problem(f"{key}: no file matches {path}")
-            return Input(location, f"missing:{path}")
-        return Input(location, self.hashes.of([Path(file) for file in files]))
-
-    def _locate_made(self, path: str, key: str) -> Input:
+        """A path on a page. `made:PAGE/STAGE/...` is what another page makes, all else comes from outside."""
+        if not path.startswith("made:"):
+            return self.outside.locate(path, key)
         parts = path.removeprefix("made:").split("/")
         page, name, inside = "/".join(parts[:2]), (parts[2:3] or [""])[0], "/".join(parts[3:])
         if page not in pages():
@@ -293,51 +275,6 @@ class _Planner:
         if name not in stages:
             raise ValueError(f"{key}={path}: {page} has no stage {name!r}; {nearest(name, list(stages))}")
         return _made(stages[name], inside)
-
-    def _locate_model(self, path: str, key: str) -> Input:
-        name, _, revision = path.removeprefix("hf://").partition("@")
-        hub = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface")) / "hub"
-        folder = hub / f"models--{name.replace('/', '--')}"
-        reference = folder / "refs" / (revision or "main")
-        snapshot = folder / "snapshots" / (reference.read_text().strip() if reference.is_file() else revision or "none")
-        if not snapshot.is_dir():
-            flag = f" --revision {revision}" if revision else ""
-            self._problem(f"{key}: {path} is not in the local hub cache; get it with: hf download {name}{flag}")
-        return Input(str(snapshot) if snapshot.is_dir() else path, path)
-
-    def _problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
-
-    def _warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
-
-
-class _Hashes:
-    """Content hashes of input files, remembered by path, size and modification time."""
-
-    def __init__(self, root: Path):
-        self.file = root / ".content_hashes.json"
-        self.known: dict[str, str] = orjson.loads(self.file.read_bytes()) if self.file.is_file() else {}
-
-    def of(self, paths: list[Path]) -> str:
-        """One hash over files and folders with their names, in order."""
-        parts = [f"{path.name}:{self._one(path)}" for path in paths]
-        return fingerprint(do="files", version=1, params={}, inputs=dict(enumerate(parts)))  # type: ignore[arg-type]
-
-    def _one(self, path: Path) -> str:
-        if path.is_dir():
-            return content_hash(path)
-        status = path.stat()
-        key = f"{path}|{status.st_size}|{status.st_mtime_ns}"
-        if key not in self.known:
-            self.known[key] = content_hash(path)
-            if self.file.parent.is_dir():
-                temporary = self.file.with_name(f"{self.file.name}.{os.getpid()}.tmp")
-                temporary.write_bytes(orjson.dumps(self.known))
-                os.replace(temporary, self.file)
-        return self.known[key]
 
 
 def _made(stage: Stage, inside: str = "") -> Input:
@@ -349,26 +286,6 @@ def _params(spec: Strict) -> dict[str, Any]:
     params = spec.model_dump(mode="json")
     del params["do"]
     return params
-
-
-def _train_params(recipe: TrainRecipe, name: str, blend: dict[str, float]) -> dict[str, Any]:
-    spec = recipe.stages[name]
-    return TrainParams(
-        # Each stage draws an order of its own: a decay that drew the stable stage's would begin with what was seen first.
-        seed=recipe.seed + list(recipe.stages).index(name),
-        model=recipe.model,
-        sequence_length=recipe.sequence_length,
-        global_batch_size=recipe.global_batch_size,
-        precision=recipe.precision,
-        optimizer=recipe.optimizer,
-        steps=spec.steps,
-        lr=spec.lr,
-        load_optimizer=spec.load_optimizer,
-        init_from_stage=spec.init != "base",
-        blend=blend,
-        validation=recipe.validation,
-        validation_sequences=recipe.validation_sequences,
-    ).model_dump(mode="json")
 
 
 def _same_tokenizer(one: str, other: str) -> bool:

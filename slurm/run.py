@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from recipes.manifest import read_manifest
 from recipes.schema import Cluster
 from recipes.stage import LOGS, Stage, write_stage
 from slurm.plan import Plan
@@ -276,40 +275,3 @@ def _tail(stage: Stage, num_lines: int = 15) -> str:
     path = stage.folder / LOGS / "stage.log"
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     return "\n".join(lines[-num_lines:])
-
-
-def link_results(plan: Plan) -> None:
-    """`<root>/<page>/report.html` and `export/<branch>`: links to the newest finished ones."""
-    for stage in plan.stages:
-        if stage.page != plan.page or not stage.is_finished:
-            continue
-        page_folder = stage.folder.parent
-        if stage.do == "report":
-            _link(page_folder / "report.html", stage.folder / "report.html")
-        if stage.do == "export":
-            _link(page_folder / "export" / stage.name.removeprefix("export_"), stage.folder / "hf")
-
-
-def _link(link: Path, target: Path) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
-    temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    os.replace(temporary, link)
-
-
-def summary(stage: Stage) -> str:
-    """What a finished stage did, in a few words."""
-    manifest = read_manifest(stage.folder)
-    counts, seconds = manifest["counts"], manifest["seconds"]
-    if "documents_in" in counts:
-        kept = counts.get("documents_out")
-        words = f"{counts['documents_in']:,} documents" + (f" → {kept:,}" if kept is not None else "")
-    elif stage.do == "tokenize":
-        words = f"{sum(counts['tokens'].values()):,} tokens"
-    elif stage.do == "train":
-        words = f"{counts['steps']:,} steps, {counts['tokens']:,} tokens, loss {manifest['details']['loss']['last']:.3f}"
-    elif stage.do == "export":
-        words = f"logits differ by {manifest['details']['parity']['max_difference']:.1e} at most"
-    else:
-        words = ""
-    return f"{words}  {seconds:.1f} s".strip()

@@ -80,6 +80,24 @@ class Export(Strict):
     max_logit_difference: PositiveFloat  # between the exported and the Megatron model, both in float32
 
 
+class TrainParams(Strict):
+    """What decides a training stage's output; the node's view of TrainRecipe."""
+
+    seed: int
+    model: Model
+    sequence_length: Positive
+    global_batch_size: Positive
+    precision: Literal["fp32", "bf16"]
+    optimizer: Optimizer
+    steps: Positive
+    lr: LearningRate
+    load_optimizer: bool
+    init_from_stage: bool  # False: input `init` is a Hugging Face folder; True: a finished training stage
+    blend: Blend
+    validation: dict[str, str]
+    validation_sequences: Positive
+
+
 class TrainRecipe(Strict):
     """A page of recipes/train: a model family member and its stages."""
 
@@ -101,6 +119,26 @@ class TrainRecipe(Strict):
     cluster: Cluster
     parallelism: Parallelism = Parallelism()
     cadence: Cadence = Cadence()
+
+    def params_of(self, name: str, blend: Blend) -> TrainParams:
+        """What decides the output of stage `name` on this blend."""
+        stage = self.stages[name]
+        return TrainParams(
+            # Each stage draws an order of its own: a decay that drew the stable stage's would begin with what was seen first.
+            seed=self.seed + list(self.stages).index(name),
+            model=self.model,
+            sequence_length=self.sequence_length,
+            global_batch_size=self.global_batch_size,
+            precision=self.precision,
+            optimizer=self.optimizer,
+            steps=stage.steps,
+            lr=stage.lr,
+            load_optimizer=stage.load_optimizer,
+            init_from_stage=stage.init != "base",
+            blend=blend,
+            validation=self.validation,
+            validation_sequences=self.validation_sequences,
+        )
 
     @property
     def tokens_per_step(self) -> int:
@@ -124,24 +162,6 @@ class TrainRecipe(Strict):
                 f"{self.model.max_position_embeddings}"
             )
         return self
-
-
-class TrainParams(Strict):
-    """What decides a training stage's output; the node's view of TrainRecipe."""
-
-    seed: int
-    model: Model
-    sequence_length: Positive
-    global_batch_size: Positive
-    precision: Literal["fp32", "bf16"]
-    optimizer: Optimizer
-    steps: Positive
-    lr: LearningRate
-    load_optimizer: bool
-    init_from_stage: bool  # False: input `init` is a Hugging Face folder; True: a finished training stage
-    blend: Blend
-    validation: dict[str, str]
-    validation_sequences: Positive
 
 
 class ExportParams(Strict):

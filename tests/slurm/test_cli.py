@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from recipes.load import pages
-from slurm.cli import OverrideType, PageType, main
+from slurm.cli import main
+from slurm.completion import OverrideType, PageType
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,81 @@
+"""What stages read from outside the results: local files, remote ones, models in the local hub cache.
+
+Local files are known by their content, hashed once and remembered in `<root>/.content_hashes.json`; remote ones by their address,
+so they should be pinned. What is not there is listed as a problem that names the key and the way out.
+"""
+
+import os
+from glob import glob
+from pathlib import Path
+
+import orjson
+
+from recipes.fingerprint import content_hash, fingerprint
+from recipes.stage import Input, is_uri
+
+
+class Outside:
+    """Locates inputs for one plan; `problems` must be empty before it runs."""
+
+    def __init__(self, root: Path):
+        self.hashes = _Hashes(root)
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def locate(self, path: str, key: str) -> Input:
+        """`key` is where on the page the path stands. `hf://ORG/NAME[@COMMIT]` is a model, `hf://datasets/…` files."""
+        if is_uri(path) and path.startswith("hf://") and "@" not in path:
+            _add(self.warnings, f"{path} is not pinned; add @COMMIT after the repository's name")
+        if path.startswith("hf://") and not path.startswith("hf://datasets/"):
+            return self._locate_model(path, key)
+        if is_uri(path):
+            return Input(path, path)
+        location = os.path.abspath(os.path.expanduser(path))
+        files = sorted(glob(location, recursive=True))
+        if not files:
+            _add(self.problems, f"{key}: no file matches {path}")
+            return Input(location, f"missing:{path}")
+        return Input(location, self.hashes.of([Path(file) for file in files]))
+
+    def _locate_model(self, path: str, key: str) -> Input:
+        """The snapshot in the local hub cache: nodes need no network, and what is missing is known before the queue."""
+        name, _, revision = path.removeprefix("hf://").partition("@")
+        home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+        folder = Path(os.environ.get("HF_HUB_CACHE", home / "hub")) / f"models--{name.replace('/', '--')}"
+        reference = folder / "refs" / (revision or "main")
+        snapshot = folder / "snapshots" / (reference.read_text().strip() if reference.is_file() else revision or "none")
+        if not snapshot.is_dir():
+            flag = f" --revision {revision}" if revision else ""
+            _add(self.problems, f"{key}: {path} is not in the local hub cache; get it with: hf download {name}{flag}")
+        return Input(str(snapshot) if snapshot.is_dir() else path, path)
+
+
+def _add(texts: list[str], text: str) -> None:
+    if text not in texts:
+        texts.append(text)
+
+
+class _Hashes:
+    """Content hashes of input files, remembered by path, size and modification time."""
+
+    def __init__(self, root: Path):
+        self.file = root / ".content_hashes.json"
+        self.known: dict[str, str] = orjson.loads(self.file.read_bytes()) if self.file.is_file() else {}
+
+    def of(self, paths: list[Path]) -> str:
+        """One hash over files and folders with their names, in order."""
+        parts = [f"{path.name}:{self._one(path)}" for path in paths]
+        return fingerprint(do="files", version=1, params={}, inputs=dict(enumerate(parts)))  # type: ignore[arg-type]
+
+    def _one(self, path: Path) -> str:
+        if path.is_dir():
+            return content_hash(path)
+        status = path.stat()
+        key = f"{path}|{status.st_size}|{status.st_mtime_ns}"
+        if key not in self.known:
+            self.known[key] = content_hash(path)
+            if self.file.parent.is_dir():
+                temporary = self.file.with_name(f"{self.file.name}.{os.getpid()}.tmp")
+                temporary.write_bytes(orjson.dumps(self.known))
+                os.replace(temporary, self.file)
+        return self.known[key]

@@ -1,0 +1,59 @@
+"""Where results lie: links to the newest finished ones, stages by their names, and what a finished stage did in a few words."""
+
+import os
+from pathlib import Path
+
+from recipes.manifest import read_manifest
+from recipes.stage import Stage, read_stage
+from slurm.plan import Plan
+
+
+def find_stage(name: str, root: Path) -> Stage:
+    """The newest stage folder of PAGE/STAGE, or the folder itself."""
+    if (Path(name) / "recipe.yaml").is_file():
+        return read_stage(Path(name))
+    page, _, stage = name.rpartition("/")
+    found = [read_stage(file.parent) for file in (root / page).glob(f"{stage}-*/recipe.yaml")] if page and stage else []
+    named = [entry for entry in found if entry.name == stage]
+    if not named:
+        there = sorted({file.parent.name.rpartition("-")[0] for file in (root / page).glob("*/recipe.yaml")}) if page else []
+        hint = f"stages there: {', '.join(there)}" if there else "run its page first, or name the results with --root"
+        raise ValueError(f"there is no stage {name!r} under {root}; {hint}")
+    return max(named, key=lambda entry: (entry.is_finished, (entry.folder / "recipe.yaml").stat().st_mtime))
+
+
+def link_results(plan: Plan) -> None:
+    """`<root>/<page>/report.html` and `export/<branch>`: links to the newest finished ones."""
+    for stage in plan.stages:
+        if stage.page != plan.page or not stage.is_finished:
+            continue
+        page_folder = stage.folder.parent
+        if stage.do == "report":
+            _link(page_folder / "report.html", stage.folder / "report.html")
+        if stage.do == "export":
+            _link(page_folder / "export" / stage.name.removeprefix("export_"), stage.folder / "hf")
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    os.replace(temporary, link)
+
+
+def summary(stage: Stage) -> str:
+    """What a finished stage did, in a few words."""
+    manifest = read_manifest(stage.folder)
+    counts, seconds = manifest["counts"], manifest["seconds"]
+    if "documents_in" in counts:
+        kept = counts.get("documents_out")
+        words = f"{counts['documents_in']:,} documents" + (f" → {kept:,}" if kept is not None else "")
+    elif stage.do == "tokenize":
+        words = f"{sum(counts['tokens'].values()):,} tokens"
+    elif stage.do == "train":
+        words = f"{counts['steps']:,} steps, {counts['tokens']:,} tokens, loss {manifest['details']['loss']['last']:.3f}"
+    elif stage.do == "export":
+        words = f"logits differ by {manifest['details']['parity']['max_difference']:.1e} at most"
+    else:
+        words = ""
+    return f"{words}  {seconds:.1f} s".strip()
