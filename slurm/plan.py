@@ -231,10 +231,8 @@ class _Planner:
                 inputs = {"init": base if spec.init == "base" else _made(stages[spec.init]), "tokenizer": tokenizer}
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in blend}
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in recipe.validation.values()}
-                trained = self._stage(
-                    params = recipe.params_of(name, blend).model_dump(mode="json")
-                    trained = self._stage(recipe, own, "pretrain", "train", params, inputs, runs)
-                )
+                params = recipe.params_of(name, blend).model_dump(mode="json")
+                trained = self._stage(recipe, own, "pretrain", "train", params, inputs, runs)
                 yield trained
                 if branch in ends:
                     inputs = {"checkpoint": _made(trained), "config": base, "tokenizer": tokenizer}
