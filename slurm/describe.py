@@ -93,21 +93,25 @@ def describe_status(plan: Plan) -> dict[str, Any]:
             manifest = read_manifest(stage.folder)
             row |= {"seconds": manifest["seconds"], "ended": manifest["ended"], "counts": manifest["counts"]}
         elif row["state"] == "resumable":
-            row["progress"] = progress_of(stage.folder)
+            row["progress"] = progress_of(stage)
         rows.append(row)
     done = sum(row["state"] == "done" for row in rows)
     return {"page": plan.page, "finished": done == len(rows), "done": done, "total": len(rows), "stages": rows}
 
 
-def progress_of(folder: Path) -> dict[str, Any]:
-    """What all ranks of a stage have done together; `total` None where it is not known; `age` in seconds."""
-    records = read_progress(folder)
+def progress_of(stage: Stage) -> dict[str, Any]:
+    """What all ranks of a stage have done together; `total` None where it is not known, and estimated while not all ranks have
+    begun; `age` in seconds."""
+    records = read_progress(stage.folder)
+    num_ranks = stage.params.get("shards", 1) if stage.room == "curation" else 1
     totals = [record["total"] for record in records]
+    last = max((float(record["time"]) for record in records), default=0.0)
     return {
         "done": sum(record["done"] for record in records),
-        "total": sum(totals) if totals and None not in totals else None,
+        "total": sum(totals) * num_ranks // len(records) if totals and None not in totals else None,
         "unit": records[0]["unit"] if records else "",
-        "age": round(time.time() - max(record["time"] for record in records), 1) if records else None,
+        "time": last,
+        "age": round(time.time() - last, 1) if records else None,
     }
 
 

@@ -1,12 +1,12 @@
 """What a person sees: tables of plans and states, and live bars while stages run."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
 from recipes.stage import Stage
 from slurm.describe import progress_of
@@ -80,12 +80,6 @@ def print_status(console: Console, record: dict[str, Any]) -> None:
     console.print(f"{record['done']} of {record['total']} stages done", highlight=False)
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{human(speed)} {task.fields['unit']}/s", style="dim")
-
-
 class Live:
     """Bars of the running stages, each with its rate and remaining time; a line for every stage that ends."""
 
@@ -94,15 +88,15 @@ class Live:
         self.page = runner_page
         self.runner: Runner | None = None
         self.tasks: dict[str, TaskID] = {}
+        self.begun: dict[str, tuple[float, int]] = {}  # when a stage's first progress was seen, and how far it was
         self.spoken: dict[str, float] = {}
         self.progress = Progress(
             TextColumn("  {task.description}"),
             BarColumn(bar_width=28),
             TextColumn("{task.fields[done]}", justify="right"),
-            _Rate(),
+            TextColumn("[dim]{task.fields[rate]}", justify="right"),
             TimeElapsedColumn(),
-            TextColumn("eta"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[eta]}"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -117,7 +111,7 @@ class Live:
     def on_event(self, kind: str, stage: Stage, text: str) -> None:
         name = f"{stage.page}/{stage.name}"
         if kind == "started":
-            self.tasks[str(stage.folder)] = self.progress.add_task(name, total=None, unit="", done="")
+            self.tasks[str(stage.folder)] = self.progress.add_task(name, total=None, done="", rate="", eta="")
             self.spoken[str(stage.folder)] = time.monotonic()
             return
         self.progress.remove_task(self.tasks.pop(str(stage.folder)))
@@ -129,13 +123,19 @@ class Live:
     def tick(self) -> None:
         assert self.runner is not None
         for key, work in self.runner.works.items():
-            progress = progress_of(work.stage.folder)
-            if not progress["unit"]:
-                continue
-            done = human(progress["done"]) + (f"/{human(progress['total'])}" if progress["total"] else "")
-            self.progress.update(
-                self.tasks[key], completed=progress["done"], total=progress["total"], unit=progress["unit"], done=done
-            )
-            if not self.console.is_terminal and time.monotonic() - self.spoken[key] > PLAIN_SECONDS:
-                self.spoken[key] = time.monotonic()
-                self.console.print(f"  {work.stage.page}/{work.stage.name}: {done} {progress['unit']}", highlight=False)
+            progress = progress_of(work.stage)
+            if progress["unit"] and progress["time"] >= work.started:
+                self._show(key, f"{work.stage.page}/{work.stage.name}", progress)
+
+    def _show(self, key: str, name: str, progress: dict[str, Any]) -> None:
+        """The rate is over what was done since this run began to look: a resumed stage did not do the rest now."""
+        now, count, total, unit = time.monotonic(), progress["done"], progress["total"], progress["unit"]
+        since, before = self.begun.setdefault(key, (now, count))
+        speed = (count - before) / (now - since) if count > before else None
+        rate = f"{human(speed) if speed >= 10 else f'{speed:.2g}'} {unit}/s" if speed else ""
+        eta = f"eta {timedelta(seconds=round((total - count) / speed))}" if speed and total else ""
+        done = human(count) + (f"/{human(total)}" if total else f" {unit}")
+        self.progress.update(self.tasks[key], completed=count, total=total, done=done, rate=rate, eta=eta)
+        if not self.console.is_terminal and now - self.spoken[key] > PLAIN_SECONDS:
+            self.spoken[key] = now
+            self.console.print(f"  {name}: {done} {rate} {eta}".rstrip(), highlight=False)
