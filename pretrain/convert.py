@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 FIXED = {"model_type": "llama", "hidden_act": "silu", "attention_bias": False, "mlp_bias": False}
+NEEDED = (
+    "num_hidden_layers",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "vocab_size",
+    "max_position_embeddings",
+    "rms_norm_eps",
+)
 EMBEDDING, OUTPUT, FINAL_NORM = "model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"
 
 
@@ -29,6 +38,9 @@ def check_config(folder: Path, model: Model) -> None:
     if not file.is_file():
         raise ValueError(f"{folder} is not a Hugging Face model folder: it has no config.json")
     config = json.loads(file.read_text())
+    absent = [name for name in NEEDED if name not in config]
+    if absent:
+        raise ValueError(f"{file} has no {', '.join(absent)}: it is not the config.json of a Llama model")
     differences = [
         f"{name} is {config[name]!r}, only {value!r} is supported"
         for name, value in FIXED.items()

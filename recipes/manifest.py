@@ -3,6 +3,7 @@
 Ranks hash their own output files (`RankRecord`), so that publishing a stage of many ranks reads only small records.
 """
 
+import os
 import platform
 import subprocess
 import sys
@@ -48,7 +49,13 @@ class RankRecord:
 
 
 def describe_files(folder: Path, files: Iterable[Path]) -> list[dict[str, Any]]:
-    """Path inside the folder, size in bytes and sha256 of each file, sorted by path."""
+    """Path inside the folder, size in bytes and sha256 of each file, sorted by path. What is described is on the disk: a record
+    of a file must not outlive the file in a power cut."""
+    files = list(files)
+    for file in files:
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
     return [
         {"path": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": file_hash(file)}
         for file in sorted(files)

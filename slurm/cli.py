@@ -15,7 +15,7 @@ from rich.console import Console
 from recipes.load import groups, pages
 from recipes.stage import write_stage
 from slurm.completion import OverrideType, PageType
-from slurm.plan import Plan, ends_of, plan
+from slurm.plan import Plan, plan
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 complaints = Console(stderr=True, highlight=False)
@@ -285,7 +285,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
         status = walk(planned)
         if status:
             sys.exit(status)
-    for name in ends_of(planned.recipe):
+    for name in planned.recipe.ends:
         folder = next(stage.folder for stage in planned.stages if stage.name == f"export_{name}") / "hf"
         if to is not None:
             target = to / name

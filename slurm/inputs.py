@@ -25,7 +25,7 @@ class Outside:
     def locate(self, path: str, key: str) -> Input:
         """`key` is where on the page the path stands. `hf://ORG/NAME[@COMMIT]` is a model, `hf://datasets/…` files."""
         if is_uri(path) and path.startswith("hf://") and "@" not in path:
-            _add(self.warnings, f"{path} is not pinned; add @COMMIT after the repository's name")
+            self.warn(f"{path} is not pinned; add @COMMIT after the repository's name")
         if path.startswith("hf://") and not path.startswith("hf://datasets/"):
             return self._locate_model(path, key)
         if is_uri(path):
@@ -33,9 +33,17 @@ class Outside:
         location = os.path.abspath(os.path.expanduser(path))
         files = sorted(glob(location, recursive=True))
         if not files:
-            _add(self.problems, f"{key}: no file matches {path}")
+            self.problem(f"{key}: no file matches {path}")
             return Input(location, f"missing:{path}")
         return Input(location, self.hashes.of([Path(file) for file in files]))
+
+    def problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
 
     def _locate_model(self, path: str, key: str) -> Input:
         """The snapshot in the local hub cache: nodes need no network, and what is missing is known before the queue."""
@@ -46,13 +54,8 @@ class Outside:
         snapshot = folder / "snapshots" / (reference.read_text().strip() if reference.is_file() else revision or "none")
         if not snapshot.is_dir():
             flag = f" --revision {revision}" if revision else ""
-            _add(self.problems, f"{key}: {path} is not in the local hub cache; get it with: hf download {name}{flag}")
+            self.problem(f"{key}: {path} is not in the local hub cache; get it with: hf download {name}{flag}")
         return Input(str(snapshot) if snapshot.is_dir() else path, path)
-
-
-def _add(texts: list[str], text: str) -> None:
-    if text not in texts:
-        texts.append(text)
 
 
 class _Hashes:

@@ -11,6 +11,8 @@ from typing import Any
 
 import curation
 import pretrain
+from pretrain.convert import check_config
+from pretrain.parallel import check_layout
 from recipes.fingerprint import fingerprint
 from recipes.load import load, pages
 from recipes.report import VERSION as REPORT_VERSION
@@ -21,6 +23,7 @@ from recipes.schema import (
     FilterStage,
     Strict,
     TokenizeStage,
+    TrainParams,
     TrainRecipe,
     nearest,
 )
@@ -63,16 +66,6 @@ def plan(page: str, overrides: tuple[str, ...] = ()) -> Plan:
     planner.stages_of(page)
     planner.add_report()
     return Plan(page, planner.ordered, planner.recipes, planner.outside.problems, planner.outside.warnings)
-
-
-def ends_of(recipe: TrainRecipe) -> list[str]:
-    """The training stages that no other begins from, by stage or branch name: what is exported."""
-    used = {stage.init for stage in recipe.stages.values()}
-    names: list[str] = []
-    for name, stage in recipe.stages.items():
-        if name not in used:
-            names += [name] if stage.blend is not None else list(recipe.branches)
-    return names
 
 
 @dataclass
@@ -222,7 +215,7 @@ class _Planner:
         runs = {"parallelism": recipe.parallelism.model_dump(mode="json"), "cadence": recipe.cadence.model_dump(mode="json")}
         base = self._locate(recipe.base, "base")
         tokenizer = self._locate(recipe.tokenizer, "tokenizer")
-        ends = ends_of(recipe)
+        ends = recipe.ends
         for name, spec in recipe.stages.items():
             branches = {name: spec.blend} if spec.blend is not None else {b: br.blend for b, br in recipe.branches.items()}
             for branch, blend in branches.items():
@@ -233,11 +226,22 @@ class _Planner:
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in recipe.validation.values()}
                 params = recipe.params_of(name, blend).model_dump(mode="json")
                 trained = self._stage(recipe, own, "pretrain", "train", params, inputs, runs)
+                self._check(recipe, trained)
                 yield trained
                 if branch in ends:
                     inputs = {"checkpoint": _made(trained), "config": base, "tokenizer": tokenizer}
                     params = ExportParams(model=recipe.model, **recipe.export.model_dump()).model_dump(mode="json")
                     yield self._stage(recipe, f"export_{branch}", "pretrain", "export", params, inputs, runs)
+
+    def _check(self, recipe: TrainRecipe, stage: Stage) -> None:
+        """What training would refuse in its first second, so that it is refused before the queue."""
+        params = TrainParams.model_validate(stage.params)
+        try:
+            check_layout(params, recipe.parallelism, recipe.cluster.nodes * recipe.cluster.processes_per_node)
+            if not params.init_from_stage and (Path(stage.input("init")) / "config.json").is_file():
+                check_config(Path(stage.input("init")), params.model)
+        except ValueError as error:
+            self.outside.problem(f"{stage.name}: {error}")
 
     def _dataset(self, recipe: TrainRecipe, dataset: str) -> Input:
         """The tokenize stage of the curate page of that name."""

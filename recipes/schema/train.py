@@ -120,6 +120,16 @@ class TrainRecipe(Strict):
     parallelism: Parallelism = Parallelism()
     cadence: Cadence = Cadence()
 
+    @property
+    def ends(self) -> list[str]:
+        """What is exported: the stages, or branches of them, that no other stage begins from."""
+        used = {stage.init for stage in self.stages.values()}
+        names: list[str] = []
+        for name, stage in self.stages.items():
+            if name not in used:
+                names += [name] if stage.blend is not None else list(self.branches)
+        return names
+
     def params_of(self, name: str, blend: Blend) -> TrainParams:
         """What decides the output of stage `name` on this blend."""
         stage = self.stages[name]

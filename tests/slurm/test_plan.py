@@ -1,6 +1,7 @@
 """What decides a stage's identity and what does not; inputs are resolved, or the problem is named."""
 
 import gzip
+import json
 from functools import cache
 from pathlib import Path
 
@@ -76,6 +77,24 @@ def test_missing_inputs_are_problems_that_name_the_key_and_the_path(tmp_path: Pa
     )
     missing = plan("curate/demo_web", (f"sources.demo_crawl.path={tmp_path}/*.warc.gz",)).problems
     assert missing == [f"sources.demo_crawl.path: no file matches {tmp_path}/*.warc.gz"]
+
+
+def test_a_layout_that_training_would_refuse_is_a_problem_of_the_plan() -> None:
+    problems = plan("train/demo", ("parallelism.tensor=2",)).problems
+    assert any("1 processes are not a multiple of tensor 2" in problem for problem in problems)
+    problems = plan("train/octothinker_8b", ("global_batch_size=500",)).problems
+    assert any("global_batch_size=500 is not a multiple" in problem for problem in problems)
+
+
+def test_base_weights_of_another_architecture_are_a_problem_of_the_plan(tmp_path: Path) -> None:
+    config = {"hidden_size": 999, "num_hidden_layers": 6, "intermediate_size": 384, "num_attention_heads": 4}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    [problem] = plan("train/demo", (f"base={tmp_path}", f"root={tmp_path}/runs")).problems
+    assert "config.json has no vocab_size, max_position_embeddings, rms_norm_eps" in problem
+    config |= {"vocab_size": 4096, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    [problem] = plan("train/demo", (f"base={tmp_path}", f"root={tmp_path}/runs")).problems
+    assert "hidden_size is 999, the recipe's model says 128" in problem
 
 
 def test_a_blend_with_an_unknown_dataset_names_the_nearest() -> None:
