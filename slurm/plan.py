@@ -104,11 +104,10 @@ class _Planner:
             raise ValueError(f"pages need each other in a circle: {' -> '.join([*self._open, page])}")
         if page not in self.recipes:
             first = self.recipes[self.page]
-            shared = [f"root={first.root}", *self.others.get(page, [])]
-            recipe = load(page, shared)
+            recipe = load(page, self.others.get(page, []))
             # A page that was pulled in runs where the first one runs, unless that is a GPU cluster: curation needs none.
             cluster = first.cluster if first.cluster.device == "cpu" else recipe.cluster
-            self.recipes[page] = recipe.model_copy(update={"cluster": cluster})
+            self.recipes[page] = recipe.model_copy(update={"cluster": cluster, "root": first.root})
         self._open.append(page)
         recipe = self.recipes[page]
         stages: dict[str, Stage] = {}

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -61,6 +62,7 @@ class Runner:
                 f"cluster.nodes={self.cluster.nodes}: midtrain run works on this machine alone; choose cluster=local, or set "
                 f"cluster.nodes=1"
             )
+        _check_root(Path(plan.recipe.root).absolute())
         self.works: dict[str, Work] = {}
         self.failures: dict[str, str] = {}
         self.interrupted = False
@@ -197,6 +199,17 @@ class Runner:
                 process.kill()
         for work in self.works.values():
             work.lock.close()
+
+
+def _check_root(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"root={root}: results cannot be written there ({error.strerror}); choose another with root=PATH"
+        ) from None
 
 
 def _slots(stage: Stage, cluster: Cluster) -> int:

@@ -9,6 +9,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 def nearest(name: str, valid: list[str]) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from recipes.schema.base import Cluster, Model, NotNegative, Positive, PositiveFloat, Share, Strict, nearest
+from recipes.schema.base import Cluster, Model, Name, NotNegative, Positive, PositiveFloat, Share, Strict, nearest
 from recipes.schema.filters import FILTER_PARAMETERS
 
 
@@ -141,7 +141,7 @@ class CurateRecipe(Strict):
     """A page of recipes/curate: one dataset."""
 
     page: str
-    root: str = "runs"
+    root: Name = "runs"
     seed: int = 0
     shards: Positive = 1  # ranks of each stage; part of what is made, unlike the workers that run them
     sources: dict[str, Source] = {}

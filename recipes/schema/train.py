@@ -4,7 +4,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from recipes.schema.base import Cadence, Cluster, Model, NotNegative, Parallelism, Positive, PositiveFloat, Share, Strict, nearest
+from recipes.schema.base import (
+    Cadence,
+    Cluster,
+    Model,
+    Name,
+    NotNegative,
+    Parallelism,
+    Positive,
+    PositiveFloat,
+    Share,
+    Strict,
+    nearest,
+)
 
 
 class LearningRate(Strict):
@@ -102,7 +114,7 @@ class TrainRecipe(Strict):
     """A page of recipes/train: a model family member and its stages."""
 
     page: str
-    root: str = "runs"
+    root: Name = "runs"
     seed: int = 1234
     model: Model
     base: str  # Hugging Face folder of the base checkpoint: local, hf:// or made:

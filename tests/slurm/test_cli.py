@@ -99,3 +99,16 @@ def test_the_shell_completes_pages_and_options() -> None:
         "train/octothinker_8b",
     ]
     assert "cluster=h100" in [item.value for item in OverrideType().shell_complete(context, parameter, "cluster=")]
+
+
+def test_a_root_that_cannot_be_written_is_a_mistake_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = say("run", "curate/demo_data", f"root={tmp_path}/file")
+    assert answer.exit_code == 2
+    assert f"root={tmp_path}/file: results cannot be written there" in answer.stderr
+    assert say("plan", "curate/demo_data", "root=").exit_code == 2
+
+
+def test_a_root_may_have_spaces(tmp_path: Path) -> None:
+    record = json.loads(say("plan", "train/demo", f"root={tmp_path}/my results", "--json").output)
+    assert record["root"] == f"{tmp_path}/my results"
