@@ -122,6 +122,34 @@ def test_plan_status_and_verify_say_done_in_json(root: Path) -> None:
     assert verified["finished"]
 
 
+def test_export_copies_the_checkpoints_and_never_over_something(root: Path, tmp_path: Path) -> None:
+    midtrain("export", "train/demo", "--to", str(tmp_path / "out"), root=root)
+    for branch in BRANCHES:
+        copied, made = (place / branch / "model.safetensors" for place in (tmp_path / "out", root / "train/demo/export"))
+        assert copied.read_bytes() == made.read_bytes()
+    again = midtrain("export", "train/demo", "--to", str(tmp_path / "out"), root=root, check=False)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+def test_a_moved_root_is_still_done_and_traced(root: Path, tmp_path: Path) -> None:
+    copy = copy_of(root, tmp_path / "moved here")
+    assert as_json("status", "train/demo", root=copy)["finished"]
+    command = [sys.executable, "-m", "slurm.cli", "trace", "train/demo/decay_long", "--step", "1", "--root", str(copy), "--json"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(answer.stdout)["run"].startswith(str(copy))
+    assert len(json.loads(answer.stdout)["documents"]) >= 8
+
+
+def test_the_report_of_an_unfinished_page_says_what_is_missing(root: Path, tmp_path: Path) -> None:
+    copy = copy_of(root, tmp_path / "runs")
+    for stage in ("export_long", "report"):
+        shutil.rmtree(folder(copy, "train/demo", stage))
+    said = midtrain("report", "train/demo", root=copy).stdout
+    assert said.strip().endswith("report_draft.html")
+    assert "train/demo/export_long" in (copy / "train/demo/report_draft.html").read_text()
+
+
 def test_trace_names_the_documents_of_a_batch_from_the_crawl(root: Path) -> None:
     command = [sys.executable, "-m", "slurm.cli", "trace", "train/demo/stable", "--step", "3", "--root", str(root), "--json"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
