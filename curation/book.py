@@ -5,6 +5,7 @@ closed by the pipeline's last step, which writes the rank's record beside the ot
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class ShardWriter:
         self.path = path
         self.rows: list[dict[str, str]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._file = pq.ParquetWriter(self._temporary, DOCUMENT_SCHEMA, compression="zstd")
 
     def write(self, doc: Document) -> None:

@@ -49,7 +49,7 @@ from recipes.schema import (
     Source,
     TrainClassifierStage,
 )
-from recipes.stage import LOGS, Stage, read_stage, report_progress
+from recipes.stage import LOGS, Stage, lock, read_stage, report_progress
 
 
 def num_ranks(stage: Stage) -> int:
@@ -65,11 +65,18 @@ def run_rank(folder: Path, rank: int) -> None:
     if not 0 <= rank < num_ranks(stage):
         raise ValueError(f"rank {rank} is not in 0..{num_ranks(stage) - 1} of {stage.page}/{stage.name}")
     _check_inputs(stage)
+    with lock(folder, f"rank_{rank:05d}"):  # another process may still be at it: a killed job's, or a job submitted twice
+        if not (folder / LOGS / "ranks" / f"{rank:05d}.json").is_file():
+            _run_rank(stage, rank)
+
+
+def _run_rank(stage: Stage, rank: int) -> None:
+    folder = stage.folder
     for leftover in folder.rglob(f".{rank:05d}.*tmp"):
         leftover.unlink()
     logs = folder / LOGS / "datatrove"
     (logs / "completions" / f"{rank:05d}").unlink(missing_ok=True)  # datatrove's empty marker proves nothing: ours does
-    LocalPipelineExecutor(
+    _RankExecutor(
         pipeline=_steps(stage),
         tasks=num_ranks(stage),
         workers=1,
@@ -77,6 +84,14 @@ def run_rank(folder: Path, rank: int) -> None:
         local_rank_offset=rank,
         logging_dir=str(logs),
     ).run()
+
+
+class _RankExecutor(LocalPipelineExecutor):
+    """datatrove's executor for one rank in this process. Its own `run` starts a manager process, which is left behind when this
+    process is killed."""
+
+    def run(self) -> None:
+        self._run_for_rank(self.local_rank_offset)
 
 
 def finish(folder: Path) -> dict[str, Any]:

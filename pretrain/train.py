@@ -18,7 +18,7 @@ from typing import IO
 
 from pretrain.ending import DONE, FAILED, INTERRUPTED, MISTAKE, Diverged, Interruption
 from recipes.schema import Cadence, Cluster, Parallelism, TrainParams
-from recipes.stage import LOGS, read_stage
+from recipes.stage import DIES_WITH_PARENT, LOGS, die_with_parent, read_stage
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args(arguments).folder
     is_first = is_first_process()
+    if os.environ.get(DIES_WITH_PARENT):
+        die_with_parent(os.getppid())  # under torchrun too: it is killed with the command, its processes would go on
     logging.basicConfig(level=logging.INFO if is_first else logging.ERROR, format="%(message)s", stream=sys.stderr)
     for noisy in ("megatron", "torch"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

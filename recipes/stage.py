@@ -3,8 +3,14 @@
 A node reads a stage from its folder and nothing else: it never composes a page and never sees an override.
 """
 
+import ctypes
+import fcntl
 import os
+import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +21,8 @@ import yaml
 RECIPE = "recipe.yaml"
 MANIFEST = "manifest.json"
 LOGS = "logs"
+DIES_WITH_PARENT = "MIDTRAIN_DIES_WITH_PARENT"  # set for children that must not outlive the command that started them
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -84,12 +92,30 @@ def write_atomically(path: Path, content: bytes) -> None:
     os.replace(temporary, path)
 
 
+@contextmanager
+def lock(folder: Path, name: str) -> Iterator[None]:
+    """Waits until no other living process holds this lock of a stage, then holds it. The kernel lets go of a dead one's."""
+    path = folder / LOGS / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def die_with_parent(parent: int) -> None:
+    """Ends this process when the process that started it, `parent`, does, however that ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def report_progress(folder: Path, rank: int, done: int, total: int | None, unit: str) -> None:
     """Leaves a rank's progress where the command line looks for it. Cheap, but callers limit it to a few times a second."""
     record = {"done": done, "total": total, "unit": unit, "time": time.time()}
     path = folder / LOGS / "progress" / f"{rank:05d}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(orjson.dumps(record))
     os.replace(temporary, path)
 

@@ -5,7 +5,6 @@ and checkpoints are kept. Children die with this process, so no two ever work on
 same results waits for the stage that this one holds.
 """
 
-import ctypes
 import fcntl
 import multiprocessing
 import os
@@ -18,16 +17,16 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from recipes.schema import Cluster
-from recipes.stage import LOGS, Stage, write_stage
+from recipes.stage import DIES_WITH_PARENT, LOGS, Stage, die_with_parent, write_stage
 from slurm.plan import Plan
 
 INTERRUPTED = 75
 POLL_SECONDS = 0.1
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -42,10 +41,6 @@ class Work:
     running: dict[Future[None], int] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     publishing: Future[None] | None = None
-
-
-class Failed(Exception):
-    """A stage failed; the message holds the log lines that matter."""
 
 
 class Runner:
@@ -123,8 +118,8 @@ class Runner:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": str(self.cluster.threads_per_process)},
-                preexec_fn=_die_with_parent,
+                env={**os.environ, "OMP_NUM_THREADS": str(self.cluster.threads_per_process), DIES_WITH_PARENT: "1"},
+                preexec_fn=partial(die_with_parent, os.getpid()),
             )
             log.close()
         elif stage.room == "curation":
@@ -170,9 +165,10 @@ class Runner:
     @property
     def pool(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["curation.pipeline"])
-            self._pool = ProcessPoolExecutor(self.cluster.curation_workers, mp_context=context, initializer=_begin_worker)
+            # spawn: workers are this process' own children and die with it, which a fork server's would not
+            context = multiprocessing.get_context("spawn")
+            workers = self.cluster.curation_workers
+            self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),))
         return self._pool
 
     def _forget_pool_if(self, broken: bool) -> None:
@@ -239,12 +235,8 @@ def _lock(stage: Stage) -> IO[bytes] | None:
     return file
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _begin_worker() -> None:
-    _die_with_parent()
+def _begin_worker(runner: int) -> None:
+    die_with_parent(runner)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the runner decides
 
 
