@@ -78,6 +78,7 @@ class Book:
         self.started = 0.0
         self.bytes_read = 0  # of bytes_total: how far the reader is
         self.bytes_total = 0
+        self.seen: set[str] = set()  # ids that this rank has read
         self.counts: dict[str, Any] = {}
         self.examples: dict[str, list[Any]] = {}
         self.names: dict[str, list[str]] = {}

@@ -20,6 +20,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.megatron_index import IndexedFile
 from curation.tokenizer import DocumentTokenizer
+from recipes.manifest import NUM_NAMES
 
 SPLITS = ("train", "validation")
 BATCH_DOCUMENTS = 1_000
@@ -131,9 +132,17 @@ def merge_tokens(shards: Path, out: Path, num_ranks: int) -> dict[str, Any]:
         _temporary(docs).unlink()
         raise ValueError(f"{shards} has no documents at all; see what the stages before dropped in their manifests")
     _temporary(docs).replace(docs)
-    repeats = np.unique(np.concatenate(ids), return_counts=True)[1]
+    hashes, repeats = np.unique(np.concatenate(ids), return_counts=True)
     counts["duplicate_ids"] = int(np.count_nonzero(repeats > 1))
-    return {"counts": counts, **made_with}
+    return {"counts": counts, "duplicate_ids": _named(docs, set(hashes[repeats > 1][:NUM_NAMES].tolist())), **made_with}
+
+
+def _named(docs: Path, hashes: set[int]) -> list[str]:
+    """The ids of these hashes. Ranks make ids unique among what they read themselves; what two ranks read is seen only here."""
+    if not hashes:
+        return []
+    ids = pq.read_table(docs, columns=["id"])["id"].to_pylist()
+    return sorted({id_ for id_ in ids if xxhash.xxh3_64_intdigest(id_) in hashes})
 
 
 def _located(table: pa.Table, merged: IndexedFile) -> pa.Table:

@@ -18,7 +18,7 @@ from pretrain import checkpoint, convert, cost, ledger, model, optim
 from pretrain.data import Batch, Batches, HeldOut, open_blend
 from pretrain.ending import Diverged, Interruption
 from pretrain.forward import forward_step, loss_and_tokens
-from pretrain.metrics import METRICS, SPEED, VALIDATION, Journal, read_journal
+from pretrain.metrics import METRICS, ON_THE_WAY, SPEED, VALIDATION, Journal, read_journal
 from pretrain.parallel import Layout, sum_over_processes
 from pretrain.tokens import Vocabulary
 from pretrain.validate import held_out_loss
@@ -160,6 +160,7 @@ class Training:
         folder = self.stage.folder
         self.metrics = Journal(folder / METRICS, keep_to_step=step)
         self.validation = Journal(folder / VALIDATION, keep_to_step=step)
+        self.on_the_way = Journal(folder / ON_THE_WAY, keep_to_step=step)
         self.speed = Journal(folder / SPEED, keep_to_step=None)
         starts = Journal(folder / STARTS, keep_to_step=None)
         starts.write(step=step, processes=self.layout.world_size)
@@ -194,7 +195,8 @@ class Training:
         for name, held_out in self.held_out.items():
             loss, tokens = held_out_loss(held_out, self.model, self.layout)
             if self.layout.is_first:
-                self.validation.write(step=step, name=name, loss=loss, tokens=tokens)
+                journal = self.validation if step == self.params.steps else self.on_the_way
+                journal.write(step=step, name=name, loss=loss, tokens=tokens)
                 log.info("validation %s | loss %.4f on %s tokens", name, loss, f"{tokens:,}")
 
     def _save(self, step: int) -> None:

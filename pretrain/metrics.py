@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 METRICS = "metrics.jsonl"
-VALIDATION = "validation.jsonl"
+VALIDATION = "validation.jsonl"  # at the stage's end
+ON_THE_WAY = Path("logs") / "validation.jsonl"  # at the steps that the cadence asks for: never part of the output
 SPEED = Path("logs") / "speed.jsonl"
 
 

@@ -108,12 +108,6 @@ def wrap(gpt: GPTModel, precision: str, device: str) -> DistributedDataParallel:
     return wrapped
 
 
-def unwrap(module: Any) -> GPTModel:
-    while not isinstance(module, GPTModel):
-        module = module.module
-    return module
-
-
 def _layer_spec(config: TransformerConfig, device: str) -> Any:
     if device == "cuda":
         return get_gpt_layer_with_transformer_engine_spec()

@@ -41,6 +41,8 @@ def load(page: str, overrides: list[str] | tuple[str, ...] = ()) -> CurateRecipe
     if page not in pages():
         raise ValueError(f"there is no page {page!r}; {nearest(page, pages())}")
     content = _compose(page, list(overrides))
+    if "page" in content:
+        raise ValueError(f"page {page}: unknown key 'page'; a page is named by its file")
     kind: type[CurateRecipe] | type[TrainRecipe] = TrainRecipe if page.startswith("train/") else CurateRecipe
     try:
         return kind.model_validate({"page": page, **content})

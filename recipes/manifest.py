@@ -147,7 +147,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise ValueError(f"{folder} is not a finished stage: it has no {MANIFEST}")
-    record: dict[str, Any] = orjson.loads(path.read_bytes())
+    try:
+        record: dict[str, Any] = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); remove its folder and run the page again") from None
     return record
 
 

@@ -1,5 +1,6 @@
 """The command line. Exit status: 0 done, 1 failed, 2 the user's mistake, 75 interrupted but resumable."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,11 +12,12 @@ import click
 import orjson
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from recipes.load import groups, pages
 from recipes.stage import write_stage
 from slurm.completion import OverrideType, PageType
-from slurm.plan import Plan, plan
+from slurm.plan import Plan, plan, refuse_problems
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 complaints = Console(stderr=True, highlight=False)
@@ -30,11 +32,18 @@ def takes_page(command: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
+        except (json.JSONDecodeError, UnicodeDecodeError):  # ours, although Python calls them ValueError
+            raise
         except ValueError as error:
-            complaints.print(f"[red]error:[/] {error}", soft_wrap=True)
+            complain("error:", str(error))
             sys.exit(2)
 
     return wrapped
+
+
+def complain(what: str, text: str) -> None:
+    """One line on standard error. The text is not read as markup: paths and logs hold brackets."""
+    complaints.print(f"[red]{what}[/] {escape(text)}", soft_wrap=True)
 
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
@@ -80,7 +89,7 @@ def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
         try:
             record = load(page, overrides).model_dump(mode="json")
         except ValueError as error:
-            complaints.print(f"[red]error:[/] {error}", soft_wrap=True)
+            complain("error:", str(error))
             sys.exit(2)
     if json_:
         print_json(record)
@@ -104,6 +113,7 @@ def plan_command(page: str, overrides: tuple[str, ...], write: bool, json_: bool
 
     planned = plan(page, overrides)
     if write:
+        refuse_problems(planned)
         for stage in planned.stages:
             write_stage(stage)
     record = describe_plan(planned)
@@ -143,11 +153,11 @@ def walk(planned: Plan) -> int:
     if status == INTERRUPTED:
         console.print("interrupted; the same command goes on from here")
     elif status == 1:
-        complaints.print(f"[red]{len(runner.failures)} stage(s) failed;[/] mend the cause and run the same command again")
+        complain(f"{len(runner.failures)} stage(s) failed;", "mend the cause and run the same command again")
     else:
-        console.print(f"report       {shown(folder / 'report.html')}")
+        click.echo(f"report       {shown(folder / 'report.html')}")
         for link in sorted((folder / "export").glob("*")) if (folder / "export").is_dir() else []:
-            console.print(f"checkpoint   {shown(link)}")
+            click.echo(f"checkpoint   {shown(link)}")
     return status
 
 
@@ -193,10 +203,11 @@ def verify(page: str, overrides: tuple[str, ...], json_: bool) -> None:
     else:
         for row in record["stages"]:
             for problem in row["changed"]:
-                complaints.print(f"[red]changed:[/] {shown(Path(row['folder']))}/{problem}", soft_wrap=True)
+                complain("changed:", f"{shown(Path(row['folder']))}/{problem}")
         files = sum(row["files"] for row in record["stages"])
         size = sum(row["bytes"] for row in record["stages"])
         verdict = "unchanged" if record["unchanged"] else "NOT as they were made"
+        verdict = verdict if record["stages"] else "nothing to verify"
         console.print(f"{files:,} files of {len(record['stages'])} finished stages ({size:,} bytes): {verdict}")
         if record["unfinished"]:
             console.print(f"not finished, so not verified: {', '.join(record['unfinished'])}")
@@ -222,7 +233,7 @@ def trace(run_: str, step: int, root: str, json_: bool) -> None:
 
         rows = trace_step(folder, step)
     except ValueError as error:
-        complaints.print(f"[red]error:[/] {error}", soft_wrap=True)
+        complain("error:", str(error))
         sys.exit(2)
     if json_:
         print_json({"run": str(folder), "step": step, "documents": rows})
@@ -230,11 +241,12 @@ def trace(run_: str, step: int, root: str, json_: bool) -> None:
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("sample", "dataset", "tokens", "id", "url"):
+    for column in ("sample", "dataset", "tokens", "source", "id", "url"):
         table.add_column(column, justify="right" if column in ("sample", "tokens") else "left", overflow="fold")
     for row in rows:
         tokens = str(row["num_tokens"])
-        table.add_row(str(row["sample"]), row["dataset"], tokens, str(row["id"]), str(row["url"] or ""))
+        texts = (row["dataset"], tokens, row["source"], row["id"], row["url"])
+        table.add_row(str(row["sample"]), *(escape(str(text or "")) for text in texts))
     console.print(table)
 
 
@@ -254,7 +266,7 @@ def report(page: str, overrides: tuple[str, ...]) -> None:
     last = planned.stages[-1]
     if last.is_finished:
         link_results(planned)
-        console.print(shown(last.folder.parent / "report.html"))
+        click.echo(shown(last.folder.parent / "report.html"))
         return
     made = [stage for stage in planned.stages if stage.do != "report"]
     finished = [stage.folder for stage in made if stage.is_finished]
@@ -263,7 +275,7 @@ def report(page: str, overrides: tuple[str, ...]) -> None:
         raise ValueError(f"nothing of {page} is finished; make it with: midtrain run {page}")
     draft = last.folder.parent / "report_draft.html"
     write_atomically(draft, render(page, finished, missing=missing).encode())
-    console.print(shown(draft))
+    click.echo(shown(draft))
 
 
 @main.command()
@@ -293,7 +305,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
                 raise ValueError(f"--to: {target} exists already; remove it or choose another folder")
             shutil.copytree(folder, target)
             folder = target
-        console.print(shown(folder))
+        click.echo(shown(folder))
 
 
 if __name__ == "__main__":

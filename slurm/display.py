@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -51,9 +52,9 @@ def print_plan(console: Console, record: dict[str, Any]) -> None:
         page = row["page"]
     console.print(table)
     for text in record["warnings"]:
-        console.print(f"[yellow]note:[/] {text}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
     for text in record["problems"]:
-        console.print(f"[red]before this can run:[/] {text}", highlight=False, soft_wrap=True)
+        console.print(f"[red]before this can run:[/] {escape(text)}", highlight=False, soft_wrap=True)
     done = sum(row["state"] == "done" for row in record["stages"])
     console.print(
         f"{done} of {len(record['stages'])} stages done; training {human(record['tokens'])} tokens, "
@@ -118,7 +119,7 @@ class Live:
         if kind == "done":
             self.console.print(f"[green]✓[/] {name:<34} {summary(stage)}", highlight=False)
         else:
-            self.console.print(f"[red]✗ {name}[/]: {text}", highlight=False, markup=True, soft_wrap=True)
+            self.console.print(f"[red]✗ {name}[/]: {escape(text)}", highlight=False, soft_wrap=True)
 
     def tick(self) -> None:
         assert self.runner is not None

@@ -4,14 +4,16 @@ Local files are known by their content, hashed once and remembered in `<root>/.c
 so they should be pinned. What is not there is listed as a problem that names the key and the way out.
 """
 
+import hashlib
 import os
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
 import orjson
 
 from recipes.fingerprint import content_hash, fingerprint
-from recipes.stage import Input, is_uri
+from recipes.stage import Input, is_uri, write_atomically
 
 
 class Outside:
@@ -59,26 +61,26 @@ class Outside:
 
 
 class _Hashes:
-    """Content hashes of input files, remembered by path, size and modification time."""
+    """Content hashes of input files and folders, remembered by path, size and modification time."""
 
     def __init__(self, root: Path):
         self.file = root / ".content_hashes.json"
-        self.known: dict[str, str] = orjson.loads(self.file.read_bytes()) if self.file.is_file() else {}
+        self.known: dict[str, str] = {}
+        if self.file.is_file():
+            with suppress(orjson.JSONDecodeError):  # only a memory: what it lacks is hashed again
+                self.known = orjson.loads(self.file.read_bytes())
 
     def of(self, paths: list[Path]) -> str:
         """One hash over files and folders with their names, in order."""
-        parts = [f"{path.name}:{self._one(path)}" for path in paths]
-        return fingerprint(do="files", version=1, params={}, inputs=dict(enumerate(parts)))  # type: ignore[arg-type]
+        parts = {str(number): f"{path.name}:{self._one(path)}" for number, path in enumerate(paths)}
+        return fingerprint(do="files", version=1, params={}, inputs=parts)
 
     def _one(self, path: Path) -> str:
-        if path.is_dir():
-            return content_hash(path)
-        status = path.stat()
-        key = f"{path}|{status.st_size}|{status.st_mtime_ns}"
+        inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        states = [(str(file), (status := file.stat()).st_size, status.st_mtime_ns) for file in inside]
+        key = f"{path}|{hashlib.sha256(orjson.dumps(states)).hexdigest()[:16]}"
         if key not in self.known:
             self.known[key] = content_hash(path)
             if self.file.parent.is_dir():
-                temporary = self.file.with_name(f"{self.file.name}.{os.getpid()}.tmp")
-                temporary.write_bytes(orjson.dumps(self.known))
-                os.replace(temporary, self.file)
+                write_atomically(self.file, orjson.dumps(self.known))
         return self.known[key]

@@ -59,6 +59,11 @@ def state(stage: Stage) -> str:
     return "resumable" if (stage.folder / LOGS).is_dir() else "missing"
 
 
+def refuse_problems(planned: Plan) -> None:
+    if planned.problems:
+        raise ValueError("this cannot run yet:\n  " + "\n  ".join(planned.problems))
+
+
 def plan(page: str, overrides: tuple[str, ...] = ()) -> Plan:
     """Plans a page with all pages it needs. `PAGE:key=value` overrides a page that this one pulls in
     (`demo_web:stages.math.filters.math_classifier.min_score=0.7`)."""

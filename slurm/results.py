@@ -35,9 +35,12 @@ def link_results(plan: Plan) -> None:
 
 
 def _link(link: Path, target: Path) -> None:
+    pointed_at = os.path.relpath(target, link.parent)
+    if link.is_symlink() and os.readlink(link) == pointed_at:
+        return
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
-    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.symlink_to(pointed_at)
     os.replace(temporary, link)
 
 

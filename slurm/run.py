@@ -23,7 +23,7 @@ from typing import IO
 
 from recipes.schema import Cluster
 from recipes.stage import DIES_WITH_PARENT, LOGS, Stage, die_with_parent, write_stage
-from slurm.plan import Plan
+from slurm.plan import Plan, refuse_problems
 
 INTERRUPTED = 75
 POLL_SECONDS = 0.1
@@ -47,8 +47,7 @@ class Runner:
     """Runs the stages of a plan. `on_event(kind, stage, text)` hears "started", "done" and "failed"."""
 
     def __init__(self, plan: Plan, on_event: Callable[[str, Stage, str], None]):
-        if plan.problems:
-            raise ValueError("this cannot run yet:\n  " + "\n  ".join(plan.problems))
+        refuse_problems(plan)
         self.plan = plan
         self.on_event = on_event
         self.cluster = plan.recipe.cluster
@@ -57,7 +56,8 @@ class Runner:
                 f"cluster.nodes={self.cluster.nodes}: midtrain run works on this machine alone; choose cluster=local, or set "
                 f"cluster.nodes=1"
             )
-        _check_root(Path(plan.recipe.root).absolute())
+        if not plan.is_finished:
+            _check_root(Path(plan.recipe.root).absolute())
         self.works: dict[str, Work] = {}
         self.failures: dict[str, str] = {}
         self.interrupted = False

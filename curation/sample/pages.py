@@ -172,6 +172,20 @@ def _encyclopedia(writer: _Writer) -> Page:
     return writer.page("math_encyclopedia", writer.subject, "good")
 
 
+def _between(writer: _Writer) -> Page:
+    """Half mathematics, half something else, in any proportion: what a classifier is unsure of. Good from one half on."""
+    share = writer.rng.uniform(0.1, 0.9)
+    num_paragraphs = writer.rng.randint(9, 14)
+    num_mathematics = round(share * num_paragraphs)
+    rules = [f"{writer.topic}.{writer.rng.choice(('define', 'proof', 'remark'))}" for _ in range(num_mathematics)]
+    rules += [f"{writer.rng.choice(('blog', 'news', 'thread'))}.line" for _ in range(num_paragraphs - num_mathematics)]
+    writer.rng.shuffle(rules)
+    for rule in rules:
+        writer.add(" ".join(writer.some(rule, 1, 3)))
+    quality: Quality = "good" if num_mathematics >= num_paragraphs / 2 else "bad"
+    return writer.page("between", writer.say("blog.title") if share < 0.5 else writer.subject, quality)
+
+
 def _formula_dump(writer: _Writer) -> Page:
     for _ in range(writer.rng.randint(25, 60)):
         kind = writer.rng.choice(("derivative", "integral", "geometric", "modpow"))
@@ -231,6 +245,7 @@ KINDS_OF_PAGES: dict[str, tuple[float, Callable[[_Writer], Page]]] = {  # kind: 
     "math_example": (10, _example),
     "math_forum": (8, _forum),
     "math_encyclopedia": (8, _encyclopedia),
+    "between": (9, _between),
     "bad_formula_dump": (3, _formula_dump),
     "bad_seo": (3, _lines("bad_seo", "seo", 6, 10, "bad")),
     "bad_calculator": (3, _lines("bad_calculator", "calculator", 5, 9, "bad")),

@@ -116,6 +116,30 @@ def test_a_truncated_gzip_keeps_the_lines_before(tmp_path: Path) -> None:
     assert book.counts["unreadable"] == {"files": {"truncated_gzip": 1}}
 
 
+def test_a_truncated_zstd_keeps_the_lines_before_and_is_named(tmp_path: Path) -> None:
+    content = b"".join(b'{"id": "%d", "text": "%d"}\n' % (n, n * 7919) for n in range(200_000))
+    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(content)[:-3000])
+    documents, book = read(tmp_path / "a.jsonl.zst", "jsonl")
+    assert 1000 < len(documents) < 200_000
+    assert book.counts["unreadable"]["files"] == {"truncated_zstd": 1}
+    plain = b"".join(record(n, "".join(str(k * n) for k in range(9000))) for n in range(200))
+    (tmp_path / "a.warc.zst").write_bytes(zstandard.compress(plain)[:-3000])
+    documents, book = read(tmp_path / "a.warc.zst")
+    assert 10 < len(documents) < 200
+    assert sum(sum(kinds.values()) for kinds in book.counts["unreadable"].values()) >= 1
+
+
+def test_several_zstd_frames_are_one_file(tmp_path: Path) -> None:
+    frames = [zstandard.compress(b'{"id": "%d", "text": "x"}\n' % n) for n in range(3)]
+    (tmp_path / "a.jsonl.zst").write_bytes(b"".join(frames))
+    assert ids(read(tmp_path / "a.jsonl.zst", "jsonl")[0]) == ["0", "1", "2"]
+
+
+def test_a_file_that_packs_nothing_is_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b""))
+    assert read(tmp_path / "a.jsonl.gz", "jsonl")[1].counts["unreadable"] == {"files": {"empty_file": 1}}
+
+
 def test_zstd_jsonl_is_read_with_its_columns(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.zst").write_bytes(zstandard.compress(b'{"key": 7, "body": "x", "meta": {"where": "http://e.org"}}\n'))
     [doc], _ = read(tmp_path / "a.jsonl.zst", "jsonl", id="key", text="body", url="meta.where")

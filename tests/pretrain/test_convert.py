@@ -144,7 +144,10 @@ def test_the_older_spelling_of_rope_is_understood(world: World, tmp_path: Path) 
         "original_max_position_embeddings": 8192,
     }
     folder = with_config(world, tmp_path / "base", rope_parameters=None, rope_theta=500000.0, rope_scaling=scaling)
-    convert.check_config(folder, Model.model_validate({**MODEL, "rope_theta": 500000.0, "rope_scaling_factor": 32.0}))
+    understood = {**MODEL, "rope_theta": 500000.0, "rope_scaling_factor": 32.0}
+    convert.check_config(folder, Model.model_validate(understood))
+    with pytest.raises(ValueError, match=r"rope_scaling_factor is 32\.0"):
+        convert.check_config(folder, Model.model_validate({**understood, "rope_scaling_factor": 8.0}))
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_base_weights_of_another_architecture_are_a_problem_of_the_plan(tmp_path
     (tmp_path / "config.json").write_text(json.dumps(config))
     [problem] = plan("train/demo", (f"base={tmp_path}", f"root={tmp_path}/runs")).problems
     assert "config.json has no vocab_size, max_position_embeddings, rms_norm_eps" in problem
-    config |= {"vocab_size": 4096, "max_position_embeddings": 8192, "rms_norm_eps": 1e-5}
+    config |= {"vocab_size": 4096, "max_position_embeddings": 131072, "rms_norm_eps": 1e-5}
     (tmp_path / "config.json").write_text(json.dumps(config))
     [problem] = plan("train/demo", (f"base={tmp_path}", f"root={tmp_path}/runs")).problems
     assert "hidden_size is 999, the recipe's model says 128" in problem
