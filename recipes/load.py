@@ -22,6 +22,12 @@ KINDS = ("curate", "train")
 STAGE_KINDS = tuple(kind.model_fields["do"].annotation.__args__[0] for kind in get_args(get_args(CurateStage)[0]))
 
 
+# Hydra composes its own settings (launchers, logging) into every page and then removes them: a quarter of the time
+NOTHING_OF_HYDRAS = [
+    f"~hydra/{group}" for group in ("help", "hydra_help", "hydra_logging", "job_logging", "launcher", "sweeper", "env")
+]
+
+
 def pages() -> list[str]:
     """All pages: "curate/NAME" and "train/NAME"."""
     return [f"{kind}/{file.stem}" for kind in KINDS for file in sorted((RECIPES / kind).glob("*.yaml"))]
@@ -72,9 +78,9 @@ def _compose_replacing(page: str, overrides: list[str]) -> DictConfig:
             replacing.append(f"~{parsed.key_or_group}")
         replacing.append(override)
     try:
-        config: DictConfig = compose(config_name=page, overrides=replacing)
+        config: DictConfig = compose(config_name=page, overrides=[*replacing, *NOTHING_OF_HYDRAS])
     except HydraException:  # nothing was there to replace
-        config = compose(config_name=page, overrides=overrides)
+        config = compose(config_name=page, overrides=[*overrides, *NOTHING_OF_HYDRAS])
     return config
 
 
