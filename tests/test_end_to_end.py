@@ -279,7 +279,8 @@ def test_sigterm_is_an_interruption_that_goes_on_later(root: Path, tmp_path: Pat
         shutil.rmtree(folder(copy, "train/demo", stage))
     command = [sys.executable, "-m", "slurm.cli", "run", "train/demo", *SMALL, f"root={copy}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    time.sleep(4.0)
+    while not list(copy.glob("train/demo/decay_long-*/metrics.jsonl")) and process.poll() is None:
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 75, said
