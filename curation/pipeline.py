@@ -184,9 +184,10 @@ def _filter(stage: Stage, book: Book) -> _Made:
         params = FILTER_PARAMETERS[name].model_validate(given)
         if f"model/{name}" in stage.inputs:
             params = params.model_copy(update={"model": stage.input(f"model/{name}")})
-        steps.append(FILTERS[name](params, exclusion_writer=Exclusions(name, book)))
-        if isinstance(params, MathClassifierFilter):
-            steps.append(Histogram("math_score", book))
+        histogram = Histogram("math_score", book) if isinstance(params, MathClassifierFilter) else None
+        steps.append(FILTERS[name](params, exclusion_writer=Exclusions(name, book, histogram)))
+        if histogram is not None:
+            steps.append(histogram)
     return steps, None
 
 

@@ -158,9 +158,10 @@ class MinChars(PipelineStep):
 class Exclusions:
     """What datatrove's filters call an exclusion writer: puts dropped documents into the book under the filter's name."""
 
-    def __init__(self, name: str, book: Book):
+    def __init__(self, name: str, book: Book, histogram: "Histogram | None" = None):
         self.name = name
         self.book = book
+        self.histogram = histogram
 
     def __enter__(self) -> "Exclusions":
         return self
@@ -169,6 +170,8 @@ class Exclusions:
         pass
 
     def write(self, doc: Document, rank: int = 0) -> None:
+        if self.histogram is not None:
+            self.histogram.add(doc)
         self.book.drop(doc, self.name, str(doc.metadata.pop("filter_reason", "")))
 
 
@@ -191,7 +194,7 @@ class CountMarked(PipelineStep):
 
 
 class Histogram(PipelineStep):
-    """Counts kept documents by tenths of a score."""
+    """Counts documents by tenths of a score: those that pass here, and those that its filter drops (`Exclusions`)."""
 
     name = "histogram"
 
@@ -202,5 +205,8 @@ class Histogram(PipelineStep):
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
         for doc in data or ():
-            self.book.count("scores", self.key, f"{min(int(doc.metadata[self.key] * 10), 9) / 10:.1f}")
+            self.add(doc)
             yield doc
+
+    def add(self, doc: Document) -> None:
+        self.book.count("scores", self.key, f"{min(int(doc.metadata[self.key] * 10), 9) / 10:.1f}")

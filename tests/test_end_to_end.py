@@ -181,6 +181,9 @@ def test_curation_keeps_the_good_and_names_why_it_drops_the_rest(root: Path) -> 
     between = {url for url in read if truth[url]["kind"] == "between"}  # half mathematics: the threshold decides
     assert between & kept
     assert any(dropped.get(url) == "math_classifier" for url in between)
+    scored = read_manifest(folder(root, "curate/demo_web", "math"))["counts"]
+    assert sum(scored["scores"]["math_score"].values()) == scored["documents_in"]
+    assert len(scored["scores"]["math_score"]) >= 6
     clear = good - between
     wrongly = {url for url in clear - kept if dropped[url] not in ("exact_duplicate", "near_duplicate", "contaminated")}
     assert len(wrongly) < 0.1 * len(clear)

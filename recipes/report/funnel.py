@@ -214,6 +214,6 @@ def _histograms(record: Record) -> list[tuple[str, Markup]]:
         bins = [(i / 10, (i + 1) / 10, by_low.get(i, 0)) for i in range(10)]
         if by_low:
             what = key.replace("_", " ")
-            title = f"{what} of kept documents"
+            title = f"{what} of all documents, kept or not"
             made.append((f"{record.stage}: {title}", histogram_svg(bins, title=title, x_label=what)))
     return made
