@@ -12,12 +12,12 @@ import os
 import shutil
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrain import convert, cost
 from pretrain.ending import DONE, FAILED, MISTAKE
+from pretrain.logs import begin_logging
 from pretrain.tokens import special_token_id
 from recipes.manifest import publish, read_manifest
 from recipes.schema import ExportParams, Model, Parallelism
@@ -178,11 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pretrain.export", description="Exports a finished training stage.")
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args(arguments).folder
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("megatron", "torch", "transformers"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module=rf"{noisy}\.")
-    warnings.filterwarnings("ignore", module=r"pretrain\.cpu")  # of torch functions, which pass through there
+    begin_logging(is_first=True)
     try:
         return run(folder)
     except NotTheSame as error:

@@ -12,11 +12,11 @@ import logging
 import os
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import IO
 
 from pretrain.ending import DONE, FAILED, INTERRUPTED, MISTAKE, Diverged, Interruption
+from pretrain.logs import begin_logging
 from recipes.schema import Cadence, Cluster, Parallelism, TrainParams
 from recipes.stage import DIES_WITH_PARENT, LOGS, die_with_parent, read_stage
 
@@ -79,11 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     is_first = is_first_process()
     if os.environ.get(DIES_WITH_PARENT):
         die_with_parent(os.getppid())  # under torchrun too: it is killed with the command, its processes would go on
-    logging.basicConfig(level=logging.INFO if is_first else logging.ERROR, format="%(message)s", stream=sys.stderr)
-    for noisy in ("megatron", "torch"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module=rf"{noisy}\.")
-    warnings.filterwarnings("ignore", module=r"pretrain\.cpu")  # of torch functions, which pass through there
+    begin_logging(is_first=is_first)
     try:
         return run(folder)
     except ValueError as error:
