@@ -36,6 +36,7 @@ from recipes.manifest import (
     merge_counts,
     merge_lists,
     publish,
+    rank_file,
     read_ranks,
 )
 from recipes.schema import (
@@ -49,7 +50,7 @@ from recipes.schema import (
     Source,
     TrainClassifierStage,
 )
-from recipes.stage import LOGS, Stage, lock, read_stage, report_progress
+from recipes.stage import LOGS, Stage, is_finished, lock, read_stage, report_progress
 
 
 def num_ranks(stage: Stage) -> int:
@@ -60,13 +61,13 @@ def num_ranks(stage: Stage) -> int:
 def run_rank(folder: Path, rank: int) -> None:
     """Does one rank's work and leaves its record; nothing if the record is there."""
     stage = read_stage(folder)
-    if stage.is_finished or (folder / LOGS / "ranks" / f"{rank:05d}.json").is_file():
+    if stage.is_finished or rank_file(folder, rank).is_file():
         return
     if not 0 <= rank < num_ranks(stage):
         raise ValueError(f"rank {rank} is not in 0..{num_ranks(stage) - 1} of {stage.page}/{stage.name}")
     _check_inputs(stage)
     with lock(folder, f"rank_{rank:05d}"):  # another process may still be at it: a killed job's, or a job submitted twice
-        if not (folder / LOGS / "ranks" / f"{rank:05d}.json").is_file():
+        if not rank_file(folder, rank).is_file():
             _run_rank(stage, rank)
 
 
@@ -117,7 +118,7 @@ def finish(folder: Path) -> dict[str, Any]:
 def _check_inputs(stage: Stage) -> None:
     """The stages that made the inputs must have finished: "the job before was fine" is never enough."""
     for role, entry in stage.inputs.items():
-        if entry.stage is not None and not (Path(entry.stage) / "manifest.json").is_file():
+        if entry.stage is not None and not is_finished(entry.stage):
             raise ValueError(f"{stage.page}/{stage.name}: input {role!r} is not finished: {entry.stage}; run its page again")
 
 
@@ -154,9 +155,9 @@ def _sources(stage: Stage, book: Book) -> list[PipelineStep]:
 _Made = tuple[list[PipelineStep], Callable[[], dict[str, Any]] | None]
 
 
-def _own(stage: Stage, *shared: str) -> dict[str, Any]:
+def _own(stage: Stage) -> dict[str, Any]:
     """The parameters of the stage's kind alone."""
-    return {key: value for key, value in stage.params.items() if key not in ("shards", "sources", "seed", *shared)}
+    return {key: value for key, value in stage.params.items() if key not in ("shards", "sources", "seed")}
 
 
 def _read(stage: Stage, book: Book) -> _Made:

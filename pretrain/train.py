@@ -7,7 +7,6 @@ This module stays import-light: everything that can be checked without torch is 
 """
 
 import argparse
-import fcntl
 import logging
 import os
 import sys
@@ -18,7 +17,7 @@ from typing import IO
 from pretrain.ending import DONE, FAILED, INTERRUPTED, MISTAKE, Diverged, Interruption
 from pretrain.logs import begin_logging
 from recipes.schema import Cadence, Cluster, Parallelism, TrainParams
-from recipes.stage import DIES_WITH_PARENT, LOGS, die_with_parent, read_stage
+from recipes.stage import DIES_WITH_PARENT, LOGS, die_with_parent, read_stage, try_lock
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,8 @@ def run(folder: Path) -> int:
     if is_done and layout.is_first:
         training.publish(started)
     parallel.leave()
-    lock.close()
+    if lock is not None:
+        lock.close()
     return DONE if is_done else INTERRUPTED
 
 
@@ -60,16 +60,14 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _lock(file: Path) -> IO[bytes]:
-    """Held by the first process while it lives. A killed launcher leaves its processes behind, and they go on training."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    stream = open(file, "ab")
-    if is_first_process():
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another process trains this stage ({file} is locked); wait for it, or end it first") from None
-    return stream
+def _lock(file: Path) -> IO[bytes] | None:
+    """Held by the first process while it lives: a second run of the stage must not write beside this one."""
+    if not is_first_process():
+        return None
+    held = try_lock(file)
+    if held is None:
+        raise ValueError(f"another process trains this stage ({file} is locked); wait for it, or end it first")
+    return held
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -71,15 +71,20 @@ def output_files(folder: Path) -> list[Path]:
     )
 
 
+def rank_file(folder: Path, rank: int) -> Path:
+    """Where a rank's record lies; it is there when the rank has finished."""
+    return folder / LOGS / "ranks" / f"{rank:05d}.json"
+
+
 def write_rank(folder: Path, record: RankRecord) -> None:
-    write_atomically(folder / LOGS / "ranks" / f"{record.rank:05d}.json", orjson.dumps(asdict(record)))
+    write_atomically(rank_file(folder, record.rank), orjson.dumps(asdict(record)))
 
 
 def read_ranks(folder: Path, num_ranks: int) -> list[RankRecord]:
     """The records of all ranks. A missing one is an error that names it: a stage is never published without it."""
     records = []
     for rank in range(num_ranks):
-        path = folder / LOGS / "ranks" / f"{rank:05d}.json"
+        path = rank_file(folder, rank)
         if not path.is_file():
             raise ValueError(f"rank {rank} of {num_ranks} has not finished in {folder}; run it again")
         records.append(RankRecord(**orjson.loads(path.read_bytes())))

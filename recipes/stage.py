@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import yaml
@@ -53,13 +53,17 @@ class Stage:
 
     @property
     def is_finished(self) -> bool:
-        return (self.folder / MANIFEST).is_file()
+        return is_finished(self.folder)
 
     def input(self, role: str) -> str:
         """The absolute path or URI of an input."""
         if role not in self.inputs:
             raise ValueError(f"stage {self.page}/{self.name} has no input {role!r}; it has {sorted(self.inputs)}")
         return self.inputs[role].location
+
+
+def is_finished(folder: Path | str) -> bool:
+    return (Path(folder) / MANIFEST).is_file()
 
 
 def write_stage(stage: Stage) -> None:
@@ -100,6 +104,18 @@ def lock(folder: Path, name: str) -> Iterator[None]:
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def try_lock(path: Path) -> IO[bytes] | None:
+    """An exclusive lock, held while this process lives and the file is open; None while another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def die_with_parent(parent: int) -> None:

@@ -23,11 +23,9 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 complaints = Console(stderr=True, highlight=False)
 
 
-def takes_page(command: Callable[..., Any]) -> Callable[..., Any]:
-    """PAGE and overrides; a user's mistake (ValueError) becomes one line and exit status 2."""
+def tells_mistakes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A user's mistake (ValueError) becomes one line and exit status 2."""
 
-    @click.argument("page", type=PageType())
-    @click.argument("overrides", nargs=-1, type=OverrideType())
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
@@ -39,6 +37,12 @@ def takes_page(command: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(2)
 
     return wrapped
+
+
+def takes_page(command: Callable[..., Any]) -> Callable[..., Any]:
+    """PAGE and overrides, of which something may be mistaken."""
+    overrides = click.argument("overrides", nargs=-1, type=OverrideType())
+    return click.argument("page", type=PageType())(overrides(tells_mistakes(command)))
 
 
 def complain(what: str, text: str) -> None:
@@ -74,6 +78,7 @@ def main() -> None:
 @click.argument("page", type=PageType(), required=False)
 @click.argument("overrides", nargs=-1, type=OverrideType())
 @as_json
+@tells_mistakes
 def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
     """A page as it will be read, every default filled in; without PAGE all pages and groups.
 
@@ -86,11 +91,7 @@ def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
     if page is None:
         record: dict[str, Any] = {"pages": pages(), "groups": groups()}
     else:
-        try:
-            record = load(page, overrides).model_dump(mode="json")
-        except ValueError as error:
-            complain("error:", str(error))
-            sys.exit(2)
+        record = load(page, overrides).model_dump(mode="json")
     if json_:
         print_json(record)
     else:
@@ -144,7 +145,7 @@ def walk(planned: Plan) -> int:
     done = sum(stage.is_finished for stage in planned.stages)
     if done:
         console.print(f"{done} of {len(planned.stages)} stages are done already")
-    with Live(console, planned.page) as live:
+    with Live(console) as live:
         runner = Runner(planned, live.on_event)
         live.runner = runner
         status = runner.run(live.tick)
@@ -219,22 +220,18 @@ def verify(page: str, overrides: tuple[str, ...], json_: bool) -> None:
 @click.option("--step", type=int, required=True, help="Step of the stage, from 1.")
 @click.option("--root", default="runs", help="Folder of the results.")
 @as_json
+@tells_mistakes
 def trace(run_: str, step: int, root: str, json_: bool) -> None:
     """The documents of one step's batch: id, url, source. RUN is PAGE/STAGE or a stage folder.
 
     \b
     midtrain trace train/demo/decay_long --step 7
     """
-    try:
-        from pretrain.ledger import trace as trace_step
-        from slurm.results import find_stage
+    from pretrain.ledger import trace as trace_step
+    from slurm.results import find_stage
 
-        folder = find_stage(run_, Path(root)).folder
-
-        rows = trace_step(folder, step)
-    except ValueError as error:
-        complain("error:", str(error))
-        sys.exit(2)
+    folder = find_stage(run_, Path(root)).folder
+    rows = trace_step(folder, step)
     if json_:
         print_json({"run": str(folder), "step": step, "documents": rows})
         return

@@ -7,7 +7,7 @@ from typing import Any
 from pretrain.cost import flops_per_token, num_parameters
 from recipes.manifest import changed_files, read_manifest
 from recipes.schema import Cluster, Model, TrainParams
-from recipes.stage import Stage, read_progress
+from recipes.stage import Stage, is_finished, read_progress
 from slurm.plan import Plan, state
 
 
@@ -54,7 +54,7 @@ def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
     epochs: dict[str, float | None] = {}
     for dataset, share in params.blend.items():
         folder = Path(stage.inputs[f"dataset/{dataset}"].location)
-        known = read_manifest(folder)["counts"]["tokens"]["train"] if (folder / "manifest.json").is_file() else None
+        known = read_manifest(folder)["counts"]["tokens"]["train"] if is_finished(folder) else None
         epochs[dataset] = round(share * tokens / known, 3) if known else None
     seconds = flops / (cluster.peak_tflops * 1e12 * cluster.mfu)
     return {

@@ -84,9 +84,8 @@ def print_status(console: Console, record: dict[str, Any]) -> None:
 class Live:
     """Bars of the running stages, each with its rate and remaining time; a line for every stage that ends."""
 
-    def __init__(self, console: Console, runner_page: str):
+    def __init__(self, console: Console):
         self.console = console
-        self.page = runner_page
         self.runner: Runner | None = None
         self.tasks: dict[str, TaskID] = {}
         self.begun: dict[str, tuple[float, int]] = {}  # when a stage's first progress was seen, and how far it was

@@ -172,11 +172,8 @@ class _Planner:
                 paths = given.items() if isinstance(given, dict) else [("", given)]
                 inputs |= {f"{key}/{k}".rstrip("/"): self._locate(p, f"stages.{name}.{key}.{k}") for k, p in paths}
             sharded = {"shards": recipe.shards}
-            if spec.do == "train_classifier":
+            if spec.do in ("sample", "train_classifier"):  # they read no documents of this page, and pass none on
                 inputs.pop("documents", None)
-                yield self._stage(recipe, name, "curation", spec.do, params | {"seed": recipe.seed}, inputs)
-                continue
-            if spec.do == "sample":
                 yield self._stage(recipe, name, "curation", spec.do, params | {"seed": recipe.seed}, inputs)
                 continue
             if isinstance(spec, DedupStage):
@@ -226,8 +223,8 @@ class _Planner:
                 assert blend is not None
                 own = name if spec.blend is not None else f"{name}_{branch}"
                 inputs = {"init": base if spec.init == "base" else _made(stages[spec.init]), "tokenizer": tokenizer}
-                inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in blend}
-                inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in recipe.validation.values()}
+                datasets = dict.fromkeys([*blend, *recipe.validation.values()])
+                inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in datasets}
                 params = recipe.params_of(name, blend).model_dump(mode="json")
                 trained = self._stage(recipe, own, "pretrain", "train", params, inputs, runs)
                 self._check(recipe, trained)

@@ -5,7 +5,6 @@ and checkpoints are kept. Children die with this process, so no two ever work on
 same results waits for the stage that this one holds.
 """
 
-import fcntl
 import multiprocessing
 import os
 import signal
@@ -21,8 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from recipes.manifest import rank_file
 from recipes.schema import Cluster
-from recipes.stage import DIES_WITH_PARENT, LOGS, Stage, die_with_parent, write_stage
+from recipes.stage import DIES_WITH_PARENT, LOGS, Stage, die_with_parent, is_finished, try_lock, write_stage
 from slurm.plan import Plan, refuse_problems
 
 INTERRUPTED = 75
@@ -60,6 +60,7 @@ class Runner:
             _check_root(Path(plan.recipe.root).absolute())
         self.works: dict[str, Work] = {}
         self.failures: dict[str, str] = {}
+        self.finished: set[str] = set()
         self.interrupted = False
         self._pool: ProcessPoolExecutor | None = None
 
@@ -89,10 +90,16 @@ class Runner:
         return not self.works and not any(self._is_ready(stage) for stage in self.plan.stages)
 
     def _is_ready(self, stage: Stage) -> bool:
-        if stage.is_finished or str(stage.folder) in self.works or str(stage.folder) in self.failures:
+        key = str(stage.folder)
+        if key in self.works or key in self.failures or self._is_finished(key):
             return False
-        made_by = [Path(entry.stage) for entry in stage.inputs.values() if entry.stage is not None]
-        return all((folder / "manifest.json").is_file() for folder in made_by)
+        return all(self._is_finished(entry.stage) for entry in stage.inputs.values() if entry.stage is not None)
+
+    def _is_finished(self, folder: str) -> bool:
+        """Asked of all stages many times a second for as long as a run takes: the file system is asked until it says yes."""
+        if folder not in self.finished and is_finished(folder):
+            self.finished.add(folder)
+        return folder in self.finished
 
     def _free_slots(self) -> int:
         return self.cluster.curation_workers - sum(
@@ -103,7 +110,7 @@ class Runner:
         for stage in self.plan.stages:
             slots = _slots(stage, self.cluster)
             if self._is_ready(stage) and (self._free_slots() >= slots or not self.works):
-                lock = _lock(stage)
+                lock = try_lock(stage.folder / LOGS / "lock")
                 if lock is not None:
                     self._start(Work(stage, lock, slots))
 
@@ -126,7 +133,7 @@ class Runner:
             from curation.pipeline import num_ranks
 
             ranks = range(num_ranks(stage))
-            work.ranks = [rank for rank in ranks if not (stage.folder / LOGS / "ranks" / f"{rank:05d}.json").is_file()]
+            work.ranks = [rank for rank in ranks if not rank_file(stage.folder, rank).is_file()]
         self.on_event("started", stage, "")
 
     def _advance(self, work: Work) -> None:
@@ -137,7 +144,7 @@ class Runner:
             return
         for future in [future for future in work.running if future.done()]:
             rank = work.running.pop(future)
-            if (problem := _problem(future)) is not None:
+            if (problem := future.exception()) is not None:
                 self._forget_pool_if(isinstance(problem, BrokenProcessPool))
                 self._ended(work, f"rank {rank}: {_explain(problem, work.stage)}")
                 return
@@ -147,7 +154,7 @@ class Runner:
         if not work.ranks and not work.running:
             work.publishing = work.publishing or self.pool.submit(_publish, work.stage.folder, work.stage.room)
             if work.publishing.done():
-                problem = _problem(work.publishing)
+                problem = work.publishing.exception()
                 self._forget_pool_if(isinstance(problem, BrokenProcessPool))
                 self._ended(work, "" if problem is None else _explain(problem, work.stage))
 
@@ -222,19 +229,6 @@ def _command(stage: Stage, cluster: Cluster) -> list[str]:
     return [sys.executable, *launcher, *module]
 
 
-def _lock(stage: Stage) -> IO[bytes] | None:
-    """An exclusive lock on the stage, held while this process lives; None while another process holds it."""
-    path = stage.folder / LOGS / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "ab")  # held open on purpose
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
 def _begin_worker(runner: int) -> None:
     die_with_parent(runner)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the runner decides
@@ -264,10 +258,6 @@ def _redirect(folder: Path, name: str) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
-
-
-def _problem(future: Future[None]) -> BaseException | None:
-    return future.exception()
 
 
 def _explain(problem: BaseException, stage: Stage) -> str:

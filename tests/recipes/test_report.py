@@ -12,22 +12,6 @@ from recipes.manifest import changed_files, read_manifest
 from recipes.report.figures import clean, duration, short
 from recipes.report.make import make_report, render
 
-
-@pytest.fixture(scope="module")
-def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
-    return make_road(tmp_path_factory.mktemp("road"))
-
-
-@pytest.fixture(scope="module")
-def text(road: Road) -> str:
-    return render("train/demo", road.folders)
-
-
-@pytest.fixture(scope="module")
-def page(text: str) -> Page:
-    return Page(text)
-
-
 # ---------------------------------------------------------------------------------------------------- the file
 
 

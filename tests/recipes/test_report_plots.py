@@ -4,27 +4,11 @@ import re
 
 import pytest
 from report_page import Page
-from report_road import Road, make_road
+from report_road import Road
 
 from recipes.report.axis import make_axis
 from recipes.report.curves import extremes, means
 from recipes.report.figures import duration, scientific, short, size, whole
-from recipes.report.make import render
-
-
-@pytest.fixture(scope="module")
-def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
-    return make_road(tmp_path_factory.mktemp("road"))
-
-
-@pytest.fixture(scope="module")
-def text(road: Road) -> str:
-    return render("train/demo", road.folders)
-
-
-@pytest.fixture(scope="module")
-def page(text: str) -> Page:
-    return Page(text)
 
 
 def test_branches_begin_on_the_axis_where_the_stable_stage_ended(text: str) -> None:
