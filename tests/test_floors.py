@@ -57,6 +57,12 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
                 assert not FORBIDDEN_NAMES.search(part), file
 
 
+def test_nothing_is_imported_from_a_conftest() -> None:
+    """Which conftest that would be depends on the order in which pytest collected the tests."""
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        assert "conftest" not in imported(file), file
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MODEL, World, hf_config, make_base
 from safetensors.torch import load_file
+from world import MODEL, World, hf_config, make_base
 
 from pretrain import convert
 from recipes.schema import Model, Parallelism

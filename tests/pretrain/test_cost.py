@@ -1,7 +1,7 @@
 """What models cost, against published figures."""
 
 import pytest
-from conftest import MODEL
+from world import MODEL
 
 from pretrain.cost import flops_per_token, num_parameters
 from recipes.schema import Model

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CLUSTER, MODEL, World, outputs
 from safetensors.torch import load_file, save_file
+from world import CLUSTER, MODEL, World, outputs
 
 from recipes.manifest import read_manifest
 from recipes.schema import Model

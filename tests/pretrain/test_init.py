@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import World
+from world import World
 
 from pretrain import optim
 from pretrain.ledger import trace

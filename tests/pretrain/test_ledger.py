@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 import torch
-from conftest import BATCH, PARAMS, SEQUENCE, World
+from world import BATCH, PARAMS, SEQUENCE, World
 
 from pretrain.ledger import ledger, trace
 from recipes.manifest import read_manifest

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import PARAMS, World, make_dataset, make_tokenizer
+from world import CLUSTER, PARAMS, World, make_dataset, make_tokenizer
 
 from pretrain.tokens import check_datasets, check_tokenizer, special_token_id
 from recipes.schema import TrainParams
@@ -86,8 +86,6 @@ def test_cuda_without_a_device_is_a_mistake(world: World) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
-    from conftest import CLUSTER
-
     run = world.train(world.stage("on_cuda", run={"cluster": {**CLUSTER, "device": "cuda"}}))
     assert run.status == 2
     assert "torch finds no CUDA device here" in run.stderr

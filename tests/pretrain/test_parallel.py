@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import PARAMS, World, outputs
+from world import PARAMS, World, outputs
 
 from pretrain.metrics import read_journal
 from pretrain.parallel import check_layout

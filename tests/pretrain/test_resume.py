@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import World, outputs
+from world import World, outputs
 
 from pretrain.metrics import read_journal
 from recipes.manifest import changed_files, read_manifest
