@@ -18,16 +18,13 @@ from recipes.load import load, pages
 from recipes.report import VERSION as REPORT_VERSION
 from recipes.schema import (
     CurateRecipe,
-    DedupStage,
     ExportParams,
-    FilterStage,
-    Strict,
-    TokenizeStage,
     TrainParams,
     TrainRecipe,
     nearest,
 )
 from recipes.stage import LOGS, Input, Stage
+from slurm.curation_stages import Page, made
 from slurm.inputs import Outside
 
 VERSIONS = {**curation.VERSIONS, **pretrain.VERSIONS, "report": REPORT_VERSION}
@@ -117,7 +114,7 @@ class _Planner:
         recipe = self.recipes[page]
         stages: dict[str, Stage] = {}
         self.planned[page] = stages
-        for stage in self._train(recipe, stages) if isinstance(recipe, TrainRecipe) else self._curate(recipe, stages):
+        for stage in self._train(recipe, stages) if isinstance(recipe, TrainRecipe) else Page(self, recipe).expand():
             stages[stage.name] = stage
             self.ordered.append(stage)
         self._open.pop()
@@ -127,9 +124,9 @@ class _Planner:
         """The last stage of the page that was asked for: its report, from the manifests of all stages."""
         recipe = self.recipes[self.page]
         inputs = {f"{s.page}/{s.name}": Input(str(s.folder), s.fingerprint, str(s.folder)) for s in self.ordered}
-        self.ordered.append(self._stage(recipe, "report", "recipes", "report", {}, inputs))
+        self.ordered.append(self.stage(recipe, "report", "recipes", "report", {}, inputs))
 
-    def _stage(
+    def stage(
         self,
         recipe: CurateRecipe | TrainRecipe,
         name: str,
@@ -154,85 +151,29 @@ class _Planner:
             folder=self.root / recipe.page / f"{name}-{identity}",
         )
 
-    # ------------------------------------------------------------------------------------------------ curation
-
-    def _curate(self, recipe: CurateRecipe, stages: dict[str, Stage]) -> Iterator[Stage]:
-        documents: Stage | None = None
-        limits = {key: getattr(recipe, key) for key in ("max_unreadable_records", "max_unreadable_files")}
-        for name, spec in recipe.stages.items():
-            params = _params(spec)
-            inputs = {"documents": _made(documents)} if documents else {}
-            if spec.do in ("read", "extract", "format") and documents is None:
-                params["sources"] = {key: {"format": s.format, "columns": s.columns} for key, s in recipe.sources.items()}
-                inputs = {f"source/{key}": self._locate(s.path, f"sources.{key}.path") for key, s in recipe.sources.items()}
-            if isinstance(spec, FilterStage):
-                inputs |= self._models(spec, name, stages)
-            for key in ("examples", "benchmarks"):
-                given = params.pop(key, {})
-                paths = given.items() if isinstance(given, dict) else [("", given)]
-                inputs |= {f"{key}/{k}".rstrip("/"): self._locate(p, f"stages.{name}.{key}.{k}") for k, p in paths}
-            sharded = {"shards": recipe.shards}
-            if spec.do in ("sample", "train_classifier"):  # they read no documents of this page, and pass none on
-                inputs.pop("documents", None)
-                yield self._stage(recipe, name, "curation", spec.do, params | {"seed": recipe.seed}, inputs)
-                continue
-            if isinstance(spec, DedupStage):
-                inputs = yield from self._dedup(recipe, name, params, inputs)
-                params = {}
-            if isinstance(spec, TokenizeStage):
-                inputs["tokenizer"] = self._locate(str(recipe.tokenizer), "tokenizer")
-                shards = self._stage(recipe, f"{name}_shards", "curation", "tokenize_shards", params | sharded, inputs)
-                yield shards
-                inputs, params, sharded = {"shards": _made(shards)}, {"num_ranks": recipe.shards}, {}
-            documents = self._stage(recipe, name, "curation", spec.do, params | sharded, inputs, limits)
-            yield documents
-
-    def _dedup(self, recipe: CurateRecipe, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Any:
-        """Signatures by rank, then clusters over all of them; what is left is for the ranks that drop documents."""
-        banding = {key: params[key] for key in ("ngram", "num_bands", "rows_per_band")}
-        banding |= {"seed": recipe.seed, "shards": recipe.shards}
-        signatures = self._stage(recipe, f"{name}_signatures", "curation", "dedup_signatures", banding, inputs)
-        yield signatures
-        clusters = self._stage(
-            recipe, f"{name}_clusters", "curation", "dedup_clusters", params, {**inputs, "signatures": _made(signatures)}
-        )
-        yield clusters
-        return {**inputs, "clusters": _made(clusters)}
-
-    def _models(self, spec: FilterStage, name: str, stages: dict[str, Stage]) -> dict[str, Input]:
-        """Models that filters name: a classifier stage of the same page, or a file."""
-        inputs = {}
-        for filter_name, parameters in spec.filters.items():
-            model = getattr(parameters, "model", None)
-            if model in stages:
-                inputs[f"model/{filter_name}"] = _made(stages[model], "model.bin")
-            elif model is not None:
-                inputs[f"model/{filter_name}"] = self._locate(model, f"stages.{name}.filters.{filter_name}.model")
-        return inputs
-
     # ------------------------------------------------------------------------------------------------ pretrain
 
     def _train(self, recipe: TrainRecipe, stages: dict[str, Stage]) -> Iterator[Stage]:
         runs = {"parallelism": recipe.parallelism.model_dump(mode="json"), "cadence": recipe.cadence.model_dump(mode="json")}
-        base = self._locate(recipe.base, "base")
-        tokenizer = self._locate(recipe.tokenizer, "tokenizer")
+        base = self.locate(recipe.base, "base")
+        tokenizer = self.locate(recipe.tokenizer, "tokenizer")
         ends = recipe.ends
         for name, spec in recipe.stages.items():
             branches = {name: spec.blend} if spec.blend is not None else {b: br.blend for b, br in recipe.branches.items()}
             for branch, blend in branches.items():
                 assert blend is not None
                 own = name if spec.blend is not None else f"{name}_{branch}"
-                inputs = {"init": base if spec.init == "base" else _made(stages[spec.init]), "tokenizer": tokenizer}
+                inputs = {"init": base if spec.init == "base" else made(stages[spec.init]), "tokenizer": tokenizer}
                 datasets = dict.fromkeys([*blend, *recipe.validation.values()])
                 inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in datasets}
                 params = recipe.params_of(name, blend).model_dump(mode="json")
-                trained = self._stage(recipe, own, "pretrain", "train", params, inputs, runs)
+                trained = self.stage(recipe, own, "pretrain", "train", params, inputs, runs)
                 self._check(recipe, trained)
                 yield trained
                 if branch in ends:
-                    inputs = {"checkpoint": _made(trained), "config": base, "tokenizer": tokenizer}
+                    inputs = {"checkpoint": made(trained), "config": base, "tokenizer": tokenizer}
                     params = ExportParams(model=recipe.model, **recipe.export.model_dump()).model_dump(mode="json")
-                    yield self._stage(recipe, f"export_{branch}", "pretrain", "export", params, inputs, runs)
+                    yield self.stage(recipe, f"export_{branch}", "pretrain", "export", params, inputs, runs)
 
     def _check(self, recipe: TrainRecipe, stage: Stage) -> None:
         """What training would refuse in its first second, so that it is refused before the queue."""
@@ -255,18 +196,18 @@ class _Planner:
             raise ValueError(
                 f"page {recipe.page}: curate/{dataset} makes no dataset: it ends with {last.do!r}, not with tokenize"
             )
-        made = self.recipes[f"curate/{dataset}"]
-        assert isinstance(made, CurateRecipe)
-        if not _same_tokenizer(str(made.tokenizer), recipe.tokenizer):
+        page = self.recipes[f"curate/{dataset}"]
+        assert isinstance(page, CurateRecipe)
+        if not _same_tokenizer(str(page.tokenizer), recipe.tokenizer):
             raise ValueError(
                 f"page {recipe.page}: tokenizer={recipe.tokenizer!r}, but dataset {dataset!r} is tokenized with "
-                f"{made.tokenizer!r}; set {dataset}:tokenizer=… or tokenizer=… to the same"
+                f"{page.tokenizer!r}; set {dataset}:tokenizer=… or tokenizer=… to the same"
             )
-        return _made(last)
+        return made(last)
 
     # ------------------------------------------------------------------------------------------------ inputs
 
-    def _locate(self, path: str, key: str) -> Input:
+    def locate(self, path: str, key: str) -> Input:
         """A path on a page. `made:PAGE/STAGE/...` is what another page makes, all else comes from outside."""
         if not path.startswith("made:"):
             return self.outside.locate(path, key)
@@ -277,18 +218,7 @@ class _Planner:
         stages = self.stages_of(page)
         if name not in stages:
             raise ValueError(f"{key}={path}: {page} has no stage {name!r}; {nearest(name, list(stages))}")
-        return _made(stages[name], inside)
-
-
-def _made(stage: Stage, inside: str = "") -> Input:
-    location = stage.folder / inside if inside else stage.folder
-    return Input(str(location), f"{stage.fingerprint}/{inside}".rstrip("/"), str(stage.folder))
-
-
-def _params(spec: Strict) -> dict[str, Any]:
-    params = spec.model_dump(mode="json")
-    del params["do"]
-    return params
+        return made(stages[name], inside)
 
 
 def _same_tokenizer(one: str, other: str) -> bool:

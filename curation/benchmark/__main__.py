@@ -1,0 +1,75 @@
+"""python -m curation.benchmark STAGE [--documents N] [--json]: ours against stock in one run."""
+
+import argparse
+import importlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from curation.benchmark.measure import Comparison
+
+STAGES = ("extract", "filter", "classifier", "dedup", "decontaminate", "tokenize", "road")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much to measure: `documents` None is a stage's own choice, a few minutes on one core."""
+
+    documents: int | None
+    repeats: int
+    data: Path | None  # folder of real data, or None
+    scratch: Path
+
+    def or_else(self, documents: int) -> int:
+        return self.documents or documents
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m curation.benchmark", description=__doc__)
+    parser.add_argument("stage", choices=[*STAGES, "all"], help="all: every stage, then the whole road")
+    parser.add_argument("--documents", type=int, help="documents of a generated corpus (default: a few minutes' worth)")
+    parser.add_argument("--repeats", type=int, default=3, help="turns; the median counts")
+    parser.add_argument("--data", type=Path, help="folder of real data (text/, web/, benchmarks/, peer-tests/ ...)")
+    parser.add_argument("--scratch", type=Path, help="keeps generated corpora here, for the next run (default: thrown away)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a comparison")
+    given = parser.parse_args()
+    if given.data is not None and not given.data.is_dir():
+        print(f"error: --data {given.data}: there is no such folder", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as thrown_away:
+        scratch = given.scratch or Path(thrown_away)
+        size = Size(given.documents, given.repeats, given.data, scratch)
+        stages = STAGES if given.stage == "all" else (given.stage,)
+        comparisons = (comparison for stage in stages for comparison in _comparisons(stage)(size))
+        if given.json:
+            for comparison in comparisons:
+                print(json.dumps(comparison.describe()), flush=True)
+        else:
+            _show(list(comparisons))
+    return 0
+
+
+def _comparisons(stage: str) -> Callable[[Size], Iterator[Comparison]]:
+    found: Callable[[Size], Iterator[Comparison]] = importlib.import_module(f"curation.benchmark.{stage}").comparisons
+    return found
+
+
+def _show(comparisons: list[Comparison]) -> None:
+    table = Table("stage", "against", "documents", "ours CPU-s", "stock CPU-s", "ratio", "peak MB", "stock MB", "quality")
+    for c in comparisons:
+        quality = ", ".join(
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in c.quality.items()
+        )
+        numbers = [f"{c.documents:,}", f"{c.ours_seconds:.2f}", f"{c.stock_seconds:.2f}", f"{c.ratio:.1f}x", f"{c.peak_mb:.0f}"]
+        table.add_row(c.stage, c.against, *numbers, f"{c.stock_peak_mb:.0f}", quality)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
