@@ -28,13 +28,13 @@ SPECIAL_TOKENS = (
     "python_tag",
     *(f"reserved_special_token_{number}" for number in range(3, 248)),
 )  # of Llama 3.1 and 3.2, from id 128,000 on
-END_OF_TEXT = "<|end_of_text|>"
+BEGIN_OF_TEXT, END_OF_TEXT = "<|begin_of_text|>", "<|end_of_text|>"
 
 
 def tokenizer_from_tiktoken(path: Path) -> Tokenizer:
     """From lines `base64 rank`. Refuses files of other models: the splitting pattern and special tokens are Llama 3's."""
     ranks = _read_ranks(path)
-    letters = _byte_letters()
+    letters = byte_letters()
     names = {token: "".join(letters[byte] for byte in token) for token in ranks}
     vocabulary = {names[token]: rank for token, rank in ranks.items()}
     tokenizer = Tokenizer(models.BPE(vocabulary, _merges(ranks, names), fuse_unk=False, ignore_merges=True))
@@ -75,7 +75,7 @@ def _merges(ranks: dict[bytes, int], names: dict[bytes, str]) -> list[tuple[str,
     return [(names[left], names[right]) for left, right in merges]
 
 
-def _byte_letters() -> list[str]:
+def byte_letters() -> list[str]:
     """GPT-2's printable letter of each byte."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = iter(range(256, 512))

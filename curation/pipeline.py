@@ -48,6 +48,7 @@ from recipes.schema import (
     MathClassifierFilter,
     Model,
     Source,
+    TokenizeStage,
     TrainClassifierStage,
 )
 from recipes.stage import LOGS, Stage, is_finished, lock, read_stage, report_progress
@@ -216,7 +217,8 @@ def _decontaminate(stage: Stage, book: Book) -> _Made:
 def _tokenize_shards(stage: Stage, book: Book) -> _Made:
     from curation.tokenize import WriteTokens
 
-    return [WriteTokens(Path(stage.input("tokenizer")), stage.folder, stage.params["validation_share"], book.count)], None
+    params = TokenizeStage(do="tokenize", **_own(stage))
+    return [WriteTokens(Path(stage.input("tokenizer")), stage.folder, params, book.count)], None
 
 
 def _sample(stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Documents to token ids in Megatron's format: every rank writes its own, then one process joins them.
 
-A document is its tokens and the end-of-text token. Special tokens written out in a text stay text. The joined files are
-train.bin/.idx, validation.bin/.idx (which documents: a hash of the id), and docs.parquet: where each document lies.
-`tokenizers`' encode_batch_fast makes about 1 million tokens a second and core with Llama 3's vocabulary.
+A document is its tokens and the end-of-text token, unless the page says otherwise. Special tokens written out in a text stay
+text. The joined files are train.bin/.idx, validation.bin/.idx (which documents: a hash of the id), and docs.parquet: where each
+document lies. Speed: `python -m curation.benchmark tokenize`.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,8 +20,9 @@ from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.megatron_index import IndexedFile
-from curation.tokenizer import DocumentTokenizer
+from curation.tokenizer import DocumentTokenizer, open_tokenizer
 from recipes.manifest import NUM_NAMES
+from recipes.schema import TokenizeStage
 
 SPLITS = ("train", "validation")
 BATCH_DOCUMENTS = 1_000
@@ -58,16 +60,16 @@ class WriteTokens(PipelineStep):
 
     name = "tokens"
 
-    def __init__(self, tokenizer_folder: Path, folder: Path, validation_share: float, count: Callable[..., None]):
+    def __init__(self, tokenizer_folder: Path, folder: Path, params: TokenizeStage, count: Callable[..., None]):
         super().__init__()
         self.tokenizer_folder = tokenizer_folder
         self.folder = folder
-        self.validation_share = validation_share
+        self.params = params
         self.count = count
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # ranks are the parallelism
-        tokenizer = DocumentTokenizer(self.tokenizer_folder)
+        tokenizer = open_tokenizer(self.tokenizer_folder, self.params)
         shards = self.folder / "shards"
         shards.mkdir(parents=True, exist_ok=True)
         bins = {split: shards / f"{rank:05d}.{split}.bin" for split in SPLITS}
@@ -80,15 +82,15 @@ class WriteTokens(PipelineStep):
             pq.ParquetWriter(_temporary(docs), schema, compression="zstd") as table,
         ):
             for batch in self._batches(data):
-                rows = []
-                for doc, ids in zip(batch, tokenizer.encode([doc.text for doc in batch]), strict=True):
-                    split = split_of(doc.id, self.validation_share)
-                    ids.tofile(files[split])
-                    metadata = {key: doc.metadata.get(key) for key in ("url", "source")}
-                    rows.append({"split": split, "id": doc.id, **metadata, "num_tokens": len(ids)})
-                    self.count("documents", split)
-                    self.count("tokens", split, n=len(ids))
-                table.write_table(pa.Table.from_pylist(rows, schema=schema))
+                ids = tokenizer.encode([doc.text for doc in batch])
+                splits = [split_of(doc.id, self.params.validation_share) for doc in batch]
+                for split in SPLITS:
+                    of_split = [tokens for tokens, of in zip(ids, splits, strict=True) if of == split]
+                    if of_split:
+                        np.concatenate(of_split).tofile(files[split])
+                        self.count("documents", split, n=len(of_split))
+                        self.count("tokens", split, n=sum(map(len, of_split)))
+                table.write_table(_rows(batch, splits, ids, schema))
         for path in (*bins.values(), docs):
             _temporary(path).replace(path)
 
@@ -106,6 +108,16 @@ class WriteTokens(PipelineStep):
                 batch, num_chars = [], 0
         if batch:
             yield batch
+
+
+def _rows(batch: list[Document], splits: list[str], ids: list[npt.NDArray[Any]], schema: pa.Schema) -> pa.Table:
+    columns = [
+        splits,
+        [doc.id for doc in batch],
+        *([doc.metadata.get(key) for doc in batch] for key in ("url", "source")),
+        [len(tokens) for tokens in ids],
+    ]
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)
 
 
 def merge_tokens(shards: Path, out: Path, num_ranks: int) -> dict[str, Any]:

@@ -6,28 +6,15 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from curation.benchmark.measure import Comparison
+from curation.benchmark.size import Size
 
 STAGES = ("extract", "filter", "classifier", "dedup", "decontaminate", "tokenize", "road")
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much to measure: `documents` None is a stage's own choice, a few minutes on one core."""
-
-    documents: int | None
-    repeats: int
-    data: Path | None  # folder of real data, or None
-    scratch: Path
-
-    def or_else(self, documents: int) -> int:
-        return self.documents or documents
 
 
 def main() -> int:

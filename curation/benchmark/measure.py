@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loguru import logger
+
 Work = Callable[[], Any]
 
 
@@ -104,6 +106,7 @@ def _run(way: Way, send: Any) -> None:
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    logger.remove()  # datatrove's
     work = way.prepare(*way.arguments)
     before = _cpu_seconds()
     answer = work()

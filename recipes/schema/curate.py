@@ -121,6 +121,9 @@ class TokenizeStage(Strict):
 
     do: Literal["tokenize"]
     validation_share: Share = 0.0  # of documents, chosen by id
+    begin_of_text: bool = False  # before every document
+    end_of_text: bool = True  # behind every document: without it they run into one another
+    encoder: Literal["auto", "tokenizers"] = "auto"  # auto: tiktoken where it gives the same ids
 
 
 CurateStage = Annotated[

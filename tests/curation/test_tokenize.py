@@ -22,6 +22,7 @@ from curation.llama3_tokenizer import PATTERN, SPECIAL_TOKENS
 from curation.tokenize import WriteTokens, merge_tokens, split_of
 from curation.tokenizer import DocumentTokenizer
 from recipes.fingerprint import tokenizer_hash
+from recipes.schema import TokenizeStage
 
 EOS = "<|end_of_text|>"
 TEXTS = [
@@ -64,6 +65,10 @@ def documents(num: int) -> list[Document]:
     ]
 
 
+def params(**given: Any) -> TokenizeStage:
+    return TokenizeStage.model_validate({"do": "tokenize", **given})
+
+
 def write(folder: Path, tokenizer: Path, shards: list[list[Document]], validation_share: float = 0.3) -> Counter[str]:
     counts: Counter[str] = Counter()
 
@@ -71,7 +76,7 @@ def write(folder: Path, tokenizer: Path, shards: list[list[Document]], validatio
         counts["/".join(keys)] += n
 
     for rank, docs in enumerate(shards):
-        WriteTokens(tokenizer, folder, validation_share, count).run(iter(docs), rank, len(shards))
+        WriteTokens(tokenizer, folder, params(validation_share=validation_share), count).run(iter(docs), rank, len(shards))
     return counts
 
 
@@ -163,7 +168,7 @@ def test_a_missing_rank_a_cut_file_and_another_tokenizer_are_errors(tmp_path: Pa
         merge_tokens(tmp_path / "shards", tmp_path / "out", 2)
     other = shutil.copytree(tokenizer_folder, tmp_path / "tokenizer")
     (other / "tokenizer.json").write_text((other / "tokenizer.json").read_text() + "\n")
-    WriteTokens(other, tmp_path, 0.0, lambda *keys, n=1: None).run(iter(documents(2)), 1, 2)
+    WriteTokens(other, tmp_path, params(), lambda *keys, n=1: None).run(iter(documents(2)), 1, 2)
     with pytest.raises(ValueError, match="was made with another tokenizer"):
         merge_tokens(tmp_path / "shards", tmp_path / "out", 2)
     path = tmp_path / "shards" / "00000.train.bin"
@@ -185,6 +190,18 @@ def test_the_end_of_text_comes_from_either_file_and_its_absence_is_an_error(tmp_
     (folder / "special_tokens_map.json").write_text(json.dumps({"eos_token": "</s>"}))
     with pytest.raises(ValueError, match=r"names eos_token '</s>', which its vocabulary does not have"):
         DocumentTokenizer(folder)
+
+
+def test_documents_get_the_special_tokens_that_the_page_asks_for(tokenizer_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tokenizer_folder, tmp_path / "tokenizer")
+    plain = DocumentTokenizer(folder, end_of_text=False).encode(TEXTS)
+    with pytest.raises(ValueError, match=r"names no bos_token, and every document gets it; set bos_token"):
+        DocumentTokenizer(folder, begin_of_text=True)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|begin_of_text|>", "eos_token": EOS}))
+    both = DocumentTokenizer(folder, begin_of_text=True).encode(TEXTS)
+    for without, ids in zip(plain, both, strict=True):
+        assert ids.tolist() == [0, *without.tolist(), 1]
+        assert not {0, 1} & set(without.tolist())  # TEXTS spell special tokens out
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
