@@ -1,6 +1,5 @@
-"""HTML -> text with its mathematics kept as LaTeX. The datatrove step is in `curation.extract.step`."""
+"""HTML -> text with its mathematics kept as LaTeX: `curation.extract.page`. The datatrove step is in `curation.extract.step`."""
 
 from curation.extract.charset import decode
-from curation.extract.page import Extracted, extract
 
-__all__ = ["Extracted", "decode", "extract"]
+__all__ = ["decode"]

@@ -3,14 +3,15 @@ r"""Formulas between delimiters in running text: \( \), \[ \], $ $, $$ $$, envir
 import re
 from functools import cache
 from html import unescape
+from typing import NamedTuple
 
+from curation.extract.asciimath import to_latex as from_asciimath
 from curation.extract.latex import Formula, tidy
-from curation.extract.source import ATTRIBUTES, TAG_NAME, Token
 from curation.extract.tables import lines
 
 MAX_CHARS = 10_000
 MAX_DOLLAR_CHARS = 1_000
-MAX_TOKENS = 300
+MAX_DELIMITERS = 300
 _MAX_NESTED = 4
 _ELEMENT = re.compile(
     r"</?(?:abbr|address|article|aside|blockquote|body|button|caption|center|cite|code|d[dfltv]|del|details|div|em|"
@@ -20,92 +21,107 @@ _ELEMENT = re.compile(
     r"(?=[\s/>])",
     re.IGNORECASE,
 )
-_INSIDE_TAG = re.compile(rf"</?{TAG_NAME}(?=[\s/>]){ATTRIBUTES}>")
-_MAX_TAG_CHARS = 2_000
+_BREAK = re.compile(r"<w?br\b[^>]*>", re.IGNORECASE)
 _LIST = re.compile(r"(?:inlineMath|displayMath)[\"']?\s*[:=]\s*((?:[\[\],\s]|\"[^\"\n]{0,40}\"|'[^'\n]{0,40}'){1,80})")
 _PAIR = re.compile(r"""\[\s*(["'])(.{1,20}?)\1\s*,\s*(["'])(.{1,20}?)\3\s*\]""")
 _LEFT_RIGHT = re.compile(r"""left["']?\s*:\s*(["'])(.{1,20}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,20}?)\3""")
-_STANDARD = {r"\(": r"\)", r"\[": r"\]"}
 _WORDS = re.compile(r"(?:[^\W\d_]{2,}[.,;:]?\s+){3}")
 _WORD = re.compile(r"\s[^\W\d_]{2,}|[^\W\d_]{2,}[.,;:]?\s")
 
 
-def delimiter_pairs(html: str, config: str) -> dict[str, str]:
-    """Opening -> closing, of the delimiters that occur on the page: the usual ones and those its scripts configure."""
-    pairs = {opening: closing for opening, closing in _STANDARD.items() if opening in html}
-    if html.count("$") > 1:
-        pairs |= {"$": "$", "$$": "$$"}
-    if r"\begin{" in html:
-        pairs |= _environments()
-    found = [(match[2], match[4]) for block in _LIST.finditer(config) for match in _PAIR.finditer(block[0])]
-    found += [(match[2], match[4]) for match in _LEFT_RIGHT.finditer(config)]
+ASCIIMATH = "`"
+# ASCIIMathML.js; asciimath2jax and input/asciimath of MathJax; its configuration AM_CHTML
+_READS_ASCIIMATH = re.compile(r"asciimath|[?&]config=AM_", re.IGNORECASE)
+
+
+class Delimiter(NamedTuple):
+    start: int
+    end: int
+    text: str
+
+
+def usual_pairs(found: set[str]) -> dict[str, str]:
+    """Opening -> closing, of the usual delimiters among these."""
+    return {opening: closing for opening, closing in _usual().items() if opening in found and closing in found}
+
+
+def configured_pairs(html: str, scripts: str) -> dict[str, str]:
+    """Those that the page's scripts configure, other than single characters and the usual ones; and AsciiMath's backticks."""
+    found = [(match[2], match[4]) for block in _LIST.finditer(scripts) for match in _PAIR.finditer(block[0])]
+    found += [(match[2], match[4]) for match in _LEFT_RIGHT.finditer(scripts)]
+    pairs: dict[str, str] = {}
     for opening, closing in found:
         opening, closing = opening.replace("\\\\", "\\"), closing.replace("\\\\", "\\")
-        if len(opening) > 1 and len(closing) > 1 and "<" not in opening + closing and opening in html:
+        is_usual = opening in _usual()
+        if len(opening) > 1 and len(closing) > 1 and not is_usual and "<" not in opening + closing and opening in html:
             pairs.setdefault(opening, closing)
+    if html.count(ASCIIMATH) > 1 and _READS_ASCIIMATH.search(html):
+        pairs[ASCIIMATH] = ASCIIMATH
     return pairs
 
 
+def find_delimiters(html: str, pairs: dict[str, str]) -> list[Delimiter]:
+    """Every place of these delimiters, in order; of two that begin alike the longer."""
+    texts = sorted({*pairs, *pairs.values()}, key=lambda text: (-len(text), text))
+    return [Delimiter(match.start(), match.end(), match[0]) for match in re.finditer("|".join(map(re.escape, texts)), html)]
+
+
 @cache
-def _environments() -> dict[str, str]:
-    return {rf"\begin{{{name}}}": rf"\end{{{name}}}" for name in lines("environments.txt")}
+def _usual() -> dict[str, str]:
+    environments = {rf"\begin{{{name}}}": rf"\end{{{name}}}" for name in lines("environments.txt")}
+    return {r"\(": r"\)", r"\[": r"\]", "$": "$", "$$": "$$", **environments}
 
 
-def delimiter_patterns(pairs: dict[str, str]) -> list[str]:
-    """Regular expressions that find the delimiters; and \\\\ and \\$, which delimit nothing.
-
-    The same few expressions for nearly all pages: compiling one costs more than reading a page with it.
-    """
-    if not pairs:
-        return []
-    usual = {*_STANDARD, *_STANDARD.values(), "$", "$$", *_environments(), *_environments().values()}
-    own = sorted({*pairs, *pairs.values()} - usual, key=lambda text: (-len(text), text))
-    return [*map(re.escape, own), r"\\(?:[\\$()\[\]]|(?:begin|end)\{[a-zA-Z]+\*?\})", r"\$\$?"]
-
-
-def closing_index(html: str, tokens: list[Token], index: int, pairs: dict[str, str]) -> int | None:
-    """Index of the token that ends the formula begun at `index`; None if there is no formula.
+def closing_index(html: str, delimiters: list[Delimiter], index: int, pairs: dict[str, str]) -> int | None:
+    """Index of the delimiter that ends the formula begun at `index`; None if there is no formula.
 
     Only line breaks may stand between: other elements end a formula, as they do for MathJax.
     """
-    opening = tokens[index].text
+    opening = delimiters[index].text
     closing = pairs.get(opening)
     if closing is None:
         return None
-    start = tokens[index].end
+    start = delimiters[index].end
     limit = MAX_DOLLAR_CHARS if opening == "$" else MAX_CHARS
     depth = 0
-    for position in range(index + 1, min(index + MAX_TOKENS, len(tokens))):
-        token = tokens[position]
-        if token.start - start > limit:
+    for position in range(index + 1, min(index + MAX_DELIMITERS, len(delimiters))):
+        delimiter = delimiters[position]
+        if delimiter.start - start > limit:
             return None
-        if token.name:
-            continue  # elements are looked for when the end is found
-        if token.text == closing and depth == 0:
-            return position if _is_formula(html, tokens[index], token) else None
-        elif token.text == closing:
+        if delimiter.text == closing and depth == 0:
+            return position if _is_formula(html, delimiters[index], delimiter) else None
+        elif delimiter.text == closing:
             depth -= 1
-        elif token.text == opening:
+        elif delimiter.text == opening:
             depth += 1
             if not opening.startswith(r"\begin") or depth > _MAX_NESTED:
                 return None
-        elif opening == "$" and token.text == "$$":
+        elif opening == "$" and delimiter.text == "$$":
             return None
     return None
 
 
-def read_delimited(html: str, opening: Token, closing: Token) -> Formula:
+def read_delimited(html: str, opening: Delimiter, closing: Delimiter) -> Formula:
     """The formula as written, delimiters included; entities decoded, <br> as line breaks."""
-    text = re.sub(r"<w?br\b[^>]*>", "\n", html[opening.start : closing.end], flags=re.IGNORECASE)
+    text = html[opening.start : closing.end]
+    if "<" in text:
+        text = _BREAK.sub("\n", text)
+    if opening.text == ASCIIMATH:
+        latex = from_asciimath(unescape(text[1:-1]))
+        return Formula(f"${tidy(latex, is_display=False)}$", False, "asciimath")
     is_block = opening.text == r"\[" or opening.text.startswith(r"\begin")
-    starts_line = html[max(0, opening.start - 40) : opening.start].rstrip(" \t")[-1:] in ("", "\n", ">")
-    is_display = is_block or (opening.text == "$$" and starts_line)
-    return Formula(tidy(unescape(text), is_display=is_block or opening.text == "$$"), is_display, "delimiters")
+    is_double = opening.text == "$$"
+    is_display = is_block or (is_double and _starts_line(html, opening.start))
+    return Formula(tidy(unescape(text), is_display=is_block or is_double), is_display, "delimiters")
 
 
-def _is_formula(html: str, opening: Token, closing: Token) -> bool:
+def _starts_line(html: str, position: int) -> bool:
+    return html[max(0, position - 40) : position].rstrip(" \t")[-1:] in ("", "\n", ">")
+
+
+def _is_formula(html: str, opening: Delimiter, closing: Delimiter) -> bool:
     inside = html[opening.end : closing.start]
-    if not inside.strip() or ("<" in inside and _ELEMENT.search(inside)) or _is_attribute(html, opening.start):
+    if not inside.strip() or ("<" in inside and _ELEMENT.search(inside)):
         return False
     if opening.text != "$":
         return True
@@ -115,10 +131,3 @@ def _is_formula(html: str, opening: Token, closing: Token) -> bool:
     if "\\" in inside:
         return True
     return not (_WORD if inside[0].isdigit() else _WORDS).search(unescape(inside))
-
-
-def _is_attribute(html: str, position: int) -> bool:
-    """Whether the place is inside a tag, as in <a title="$5">."""
-    before = html.rfind("<", max(0, position - _MAX_TAG_CHARS), position)
-    tag = _INSIDE_TAG.match(html, before) if before >= 0 else None
-    return tag is not None and tag.end() > position

@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable
 from html import unescape
 
+from curation.extract.asciimath import to_latex as from_asciimath
 from curation.extract.images import read_image
+from curation.extract.katex import from_katex
 from curation.extract.latex import TWIN, Formula, formula, looks_like_latex
 from curation.extract.mathml import to_latex
 from curation.extract.source import ATTRIBUTES, attributes
@@ -39,7 +41,7 @@ def read_math(raw: str, inside: str) -> Formula | None:
     """A math element: its TeX annotation, else its alttext, else its MathML as LaTeX."""
     attrs = attributes(raw)
     is_display = attrs.get("display") == "block" or attrs.get("mode") == "display"
-    for match in _ANNOTATION.finditer(inside):
+    for match in _ANNOTATION.finditer(inside) if "annotation" in inside else ():
         end = inside.find("</", match.end())
         if "tex" in attributes(match[1]).get("encoding", "").lower() and end >= 0:
             found = formula(_text(inside[match.end() : end]), is_display=is_display, kind="annotation")
@@ -52,15 +54,16 @@ def read_math(raw: str, inside: str) -> Formula | None:
 
 
 def read_script(raw: str, inside: str) -> Formula | None:
-    """The scripts MathJax 2 reads: math/tex, math/mml, math/asciimath."""
+    """The scripts MathJax 2 reads: math/tex, math/mml, math/asciimath. None for one that is no formula."""
     kind = attributes(raw).get("type", "").lower()
+    if not kind.startswith(("math/", "text/tex", "text/latex")):
+        return None
     is_display = re.search(r"mode\s*=\s*display", kind) is not None
     inside = _uncommented(inside)
     if "mml" in kind:
         return _first_math(inside) or TWIN
     if "asciimath" in kind:
-        text = " ".join(inside.split())
-        return Formula(f"`{text}`", is_display, "asciimath") if text else TWIN
+        return formula(from_asciimath(inside), is_display=is_display, kind="asciimath") or TWIN
     return formula(inside, is_display=is_display, kind="script") or TWIN
 
 
@@ -82,17 +85,18 @@ def read_mathjax_3(raw: str, inside: str) -> Formula:
     return TWIN  # not drawn yet when the page was saved: nothing to keep
 
 
-def read_span(raw: str, inside: Callable[[], str], page: str) -> Formula | None:
+def read_span(raw: str, inside: Callable[[], str], has_script: Callable[[str | None], bool]) -> Formula | None:
     """KaTeX, MathJax 2, Wikipedia and Pandoc mark formulas by the class of a span or div."""
     attrs = attributes(raw)
     classes = set(attrs.get("class", "").split())
     if classes & {"katex", "katex-display"}:
-        found = _first_math(inside())
+        content = inside()
+        found = _first_math(content) or _drawn_by_katex(content)
         return _as_display(found) if found and "katex-display" in classes else found
     if "mwe-math-element" in classes:
         return _wikipedia(inside())
     if classes & _MATHJAX_2:
-        return _mathjax_2(attrs, classes, inside(), page)
+        return _mathjax_2(attrs, classes, inside(), has_script)
     if "math" in classes and classes & {"inline", "display"}:
         text = inside()
         if "<" not in text and not re.match(r"\s*(?:\\[(\[]|\$)", text):
@@ -169,6 +173,10 @@ def _first_math(inside: str) -> Formula | None:
     return read_math(found[0], found[1]) if found else None
 
 
+def _drawn_by_katex(inside: str) -> Formula | None:
+    return formula(to_latex(from_katex(parse(inside))), is_display=False, kind="katex") if "katex-html" in inside else None
+
+
 def _wikipedia(inside: str) -> Formula | None:
     found = _first_math(inside)
     if found:
@@ -177,11 +185,10 @@ def _wikipedia(inside: str) -> Formula | None:
     return read_image(image[1]) if image else None
 
 
-def _mathjax_2(attrs: dict[str, str], classes: set[str], inside: str, page: str) -> Formula | None:
+def _mathjax_2(attrs: dict[str, str], classes: set[str], inside: str, has_script: Callable[[str | None], bool]) -> Formula | None:
     """Drawn formulas are twins of a script nearby. Where a saved page has lost its scripts, their MathML is read."""
     identity = _ELEMENT_ID.search(f"{attrs.get('id', '')} {inside}")
-    has_script = f'id="{identity[0]}"' in page if identity else "<script" in page
-    if has_script:
+    if has_script(identity[0] if identity else None):
         return TWIN
     is_display = any("isplay" in name for name in classes)
     mathml = attrs.get("data-mathml") or next(iter(re.findall(r'data-mathml="([^"]*)"', inside)), "")

@@ -24,13 +24,13 @@ TWIN = Formula("", False, "twin")
 
 def formula(latex: str, *, is_display: bool, kind: str) -> Formula | None:
     """`$latex$` or `$$latex$$`, cleaned of delimiters and wrappers it came with; None if nothing remains."""
-    document = _DOCUMENT.search(latex)
+    document = _DOCUMENT.search(latex) if r"\end{document}" in latex else None
     latex = (document[1] if document else latex).strip()
-    delimited = _DELIMITED.fullmatch(latex)
+    delimited = _DELIMITED.fullmatch(latex) if latex.startswith(("$", "\\")) else None
     if delimited:
         is_display = is_display or delimited.lastgroup in ("double", "square")
         latex = delimited[delimited.lastgroup or 0].strip()
-    styled = _STYLED.fullmatch(latex)
+    styled = _STYLED.fullmatch(latex) if latex.startswith("{") else None
     if styled and is_balanced(styled[1]):
         latex = styled[1]
     latex = tidy(_STYLE.sub("", latex, count=1) if latex.startswith(r"\displaystyle") else latex, is_display=is_display)
@@ -41,6 +41,8 @@ def formula(latex: str, *, is_display: bool, kind: str) -> Formula | None:
 
 def tidy(latex: str, *, is_display: bool) -> str:
     """Without the spaces of the source's layout. Lines stay in displays, and where a comment would swallow the next."""
+    if "%" not in latex and not (is_display and "\n" in latex):
+        return " ".join(latex.split())
     rows = [re.sub(r"[ \t\xa0\r\f]+", " ", row).strip() for row in latex.split("\n")]
     has_comment = re.search(r"(?<!\\)%", latex) is not None
     return ("\n" if is_display or has_comment else " ").join(row for row in rows if row)

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 
-from curation.extract.symbols import join, symbols
+from curation.extract.symbols import join, symbols, words
 from curation.extract.tables import characters, lines
 from curation.extract.tree import Node
 
@@ -26,7 +26,6 @@ _VARIANTS = {
 _SKIPPED = frozenset(["annotation", "annotation-xml", "none", "mprescripts", "mjx-assistive-mml", "mglyph"])
 _FENCED_TABLES = {("(", ")"): "pmatrix", ("[", "]"): "bmatrix", ("|", "|"): "vmatrix", (r"\{", ""): "cases"}
 _LIMITS = re.compile(r"\\(?:sum|prod|coprod|big\w+|lim|liminf|limsup|max|min|sup|inf|det|gcd|Pr|i*int|oi*int)\s*$")
-_TEXT_ESCAPES = {"\\": r"\textbackslash{}", **{character: f"\\{character}" for character in "_&%#${}"}}
 
 
 def to_latex(node: Node) -> str:
@@ -75,7 +74,7 @@ def _text(node: Node) -> str:
     text = re.sub(r"\s+", " ", node.text.replace("\xa0", " "))
     if not text.strip():
         return " "
-    return r"\text{" + "".join(_TEXT_ESCAPES.get(character, character) for character in text) + "}"
+    return words(text)
 
 
 def _space(node: Node) -> str:

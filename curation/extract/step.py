@@ -11,6 +11,9 @@ from curation.extract.page import extract
 class ExtractHtml(PipelineStep):
     """doc.text: HTML -> text. Adds metadata num_equations, equations_by_kind and title.
 
+    Counts by `count`: equations by where their LaTeX came from, equations_left_out with what is no content, and limited_pages
+    by the limit that they ran into (`page.Extracted`).
+
     Reasons given to `drop`: extract_too_large (more than `max_html_chars`), extract_empty (less than `min_chars` of
     text), extract_<ErrorType>. A dropped document still holds its HTML.
     """
@@ -18,7 +21,7 @@ class ExtractHtml(PipelineStep):
     name = "extract"
     type = "extractor"
 
-    def __init__(self, *, drop: Callable[[Document, str], None], min_chars: int, max_html_chars: int):
+    def __init__(self, *, drop: Callable[[Document, str], None], count: Callable[..., None], min_chars: int, max_html_chars: int):
         super().__init__()
         if min_chars < 0 or max_html_chars < 1:
             raise ValueError(
@@ -26,6 +29,7 @@ class ExtractHtml(PipelineStep):
                 "give a min_chars of 0 or more, and a max_html_chars of 1 or more"
             )
         self.drop = drop
+        self.count = count
         self.min_chars = min_chars
         self.max_html_chars = max_html_chars
 
@@ -51,8 +55,14 @@ class ExtractHtml(PipelineStep):
             page = extract(doc.text)
         except Exception as error:  # one page must not stop a shard: counted by type, and kept with the dropped ones
             return f"extract_{type(error).__name__}"
+        for limit in page.limits:
+            self.count("limited_pages", limit)
         if len(page.text) < max(1, self.min_chars):
             return "extract_empty"
+        for kind, number in page.equations_by_kind.items():
+            self.count("equations", kind, n=number)
+        if page.num_left_out:
+            self.count("equations_left_out", n=page.num_left_out)
         doc.text = page.text
         doc.metadata["title"] = page.title
         doc.metadata["num_equations"] = page.num_equations

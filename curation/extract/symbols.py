@@ -6,6 +6,7 @@ from functools import cache
 
 from curation.extract.tables import characters
 
+_TEXT_ESCAPES = {"\\": r"\textbackslash{}", **{character: f"\\{character}" for character in "_&%#${}"}}
 _ENDS_IN_COMMAND = re.compile(r"\\[a-zA-Z]+$")
 _ALPHABETS = (  # in order: the first that the character's name holds
     ("DOUBLE-STRUCK", r"\mathbb"),
@@ -26,6 +27,11 @@ def join(parts: list[str]) -> str:
             out += " "
         out += part
     return out
+
+
+def words(text: str) -> str:
+    """Words in a formula."""
+    return r"\text{" + "".join(_TEXT_ESCAPES.get(character, character) for character in text) + "}"
 
 
 def symbols(text: str) -> str:

@@ -1,19 +1,18 @@
 """HTML -> text: every source of formulas, main content, code and lists, charsets, hostile pages, the datatrove step."""
 
-import gzip
-import json
 import re
 import time
-from html import unescape
-from pathlib import Path
+from collections import Counter
 
 import pytest
 from datatrove.data import Document
 
-from curation.extract import Extracted, decode, extract
+from curation.extract import decode
+from curation.extract.asciimath import to_latex as from_asciimath
 from curation.extract.mathml import to_latex
-from curation.extract.page import MAX_DEPTH
-from curation.extract.source import flatten
+from curation.extract.nesting import MAX_DEPTH, MAX_LISTS
+from curation.extract.page import Extracted, extract
+from curation.extract.rewrite import MAX_FORMULA_CHARS
 from curation.extract.step import ExtractHtml
 from curation.extract.tables import characters, lines, rows
 from curation.extract.tree import parse
@@ -52,13 +51,32 @@ CHTML_ROOT = (
 )
 
 
+def katex_stack(*rows: tuple[float, str]) -> str:
+    inside = "".join(f'<span style="top:{top}em;"><span class="pstrut"></span>{box}</span>' for top, box in rows)
+    return f'<span class="vlist-t"><span class="vlist-r"><span class="vlist">{inside}</span></span></span>'
+
+
+KATEX_ROOT = (
+    f'<span class="mord sqrt">{katex_stack((-3, "<span class=mord>2</span>"), (-2.9, "<span class=hide-tail></span>"))}</span>'
+)
+KATEX_POWER = (
+    '<span class="mord"><span class="mord mathnormal">x</span>'
+    f'<span class="msupsub">{katex_stack((-3.06, "<span class=mord>2</span>"))}</span></span>'
+)
+KATEX_TREE = (
+    '<span class="katex"><span class="katex-html" aria-hidden="true"><span class="base"><span class="strut"></span>'
+    f'<span class="mfrac">{katex_stack((-2.3, KATEX_ROOT), (-3.2, "<span class=frac-line></span>"), (-3.7, KATEX_POWER))}</span>'
+    "</span></span></span>"
+)
+
+
 @pytest.mark.parametrize(
     ("body", "text", "kind"),
     [
         (r'<script type="math/tex">\frac{a}{b} < 1</script>', r"$\frac{a}{b} < 1$", "script"),
         (r'<script type="math/tex">% <![CDATA[ x<y %]]></script>', "$x<y$", "script"),
         (f'<script type="math/mml"><math>{MATHML_SQUARE}</math></script>', "$a^{2}$", "mathml"),
-        ('<script type="math/asciimath">x^2 + 1/2</script>', "`x^2 + 1/2`", "asciimath"),
+        ('<script type="math/asciimath">x^2 + 1/2</script>', r"$x^{2}+\frac{1}{2}$", "asciimath"),
         (
             '<span class="katex"><span class="katex-mathml"><math><semantics><mi>x</mi><annotation encoding="application/x-tex">'
             r'a &lt; \frac{1}{2}</annotation></semantics></math></span><span class="katex-html"><i>a&lt;1/2</i></span></span>',
@@ -71,6 +89,7 @@ CHTML_ROOT = (
             "$a^{2}$",
             "mathml",
         ),
+        (KATEX_TREE, r"$\frac{x^{2}}{\sqrt{2}}$", "katex"),
         (
             r'<math alttext="\mathcal{L}(\theta)\leq 1" class="ltx_Math"><mi>ignored</mi></math>',
             r"$\mathcal{L}(\theta)\leq 1$",
@@ -186,6 +205,8 @@ def test_delimiters_that_a_page_configures_are_protected() -> None:
     config = """<script>MathJax = {tex: {inlineMath: [['$', '$'], ['[tex]', '[/tex]']]}};</script>"""
     text, kinds = one("[tex]a_1<b[/tex]", config)
     assert (text, kinds) == ("[tex]a_1<b[/tex]", {"delimiters": 1})
+    assert one("`x/2 &lt; y`", '<script src="ASCIIMathML.js"></script>') == (r"$\frac{x}{2}<y$", {"asciimath": 1})
+    assert content("<p>the command `ls` and `cp`</p>") == "the command `ls` and `cp`"
     auto_render = '<script>renderMathInElement(b, {delimiters: [{left: "@@", right: "@@", display: false}]});</script>'
     assert one("@@x<c and y@@", auto_render) == ("@@x<c and y@@", {"delimiters": 1})
 
@@ -288,6 +309,32 @@ def test_mathml_becomes_latex(mathml: str, latex: str) -> None:
     assert to_latex(parse(mathml)) == latex
 
 
+@pytest.mark.parametrize(
+    ("asciimath", "latex"),
+    [
+        ("sum_(i=1)^n i^3=((n(n+1))/2)^2", r"\sum_{i=1}^{n}i^{3}=\left(\frac{n(n+1)}{2}\right)^{2}"),
+        ("lim_(h->0)(f(x+h)-f(x))/h", r"\lim_{h\to0}\frac{f(x+h)-f(x)}{h}"),
+        ("sqrt(x)/root(3)(y)", r"\frac{\sqrt{x}}{\sqrt[3]{y}}"),
+        ("abs(x) <= norm(vec v)", r"\left|x\right|\le\left\|\vec{v}\right\|"),
+        ("sin^2x/cosx", r"\frac{\sin^{2}x}{\cos x}"),
+        ("a^-1 in RR", r"a^{-1}\in\mathbb{R}"),
+        ('x "for 5%"', r"x\text{for 5\%}"),
+        ("{(1,2):}", r"\left\{(1,2)\right."),
+        ("))((", r"))\left(\left(\right.\right."),
+        ("$#", r"\$\#"),
+    ],
+)
+def test_asciimath_becomes_latex(asciimath: str, latex: str) -> None:
+    assert from_asciimath(asciimath) == latex
+
+
+def test_any_length_and_depth_of_asciimath_is_read() -> None:
+    assert from_asciimath("(" * 3_000).count("(") == 3_000
+    assert from_asciimath("frac" * 1_000).startswith(r"\frac{\frac{")
+    assert from_asciimath("sin" * 1_000).count(r"\sin") == 1_000
+    assert from_asciimath("x/" * 20_000).startswith(r"\texttt{x/x/")
+
+
 def test_the_data_files_are_whole() -> None:
     for name in ("symbols.tsv", "accents.tsv", "under_accents.tsv"):
         assert len(characters(name)) == len(lines(name))
@@ -354,10 +401,30 @@ def test_unclosed_tags_zero_bytes_and_lone_surrogates_are_survived() -> None:
     assert extract(f"<p>{PROSE}\0 a\ud800b <b>bold<p>\\(x\\)").text.split("\n\n") == [f"{PROSE} a?b bold", r"\(x\)"]
 
 
-def test_only_blocks_nested_too_deep_are_unwrapped() -> None:
-    shallow = "<div><div>a</div></div>"
-    assert flatten(shallow, max_depth=MAX_DEPTH) == shallow
-    assert flatten(shallow * 2, max_depth=1, min_tags=1) == "<div> a </div>" * 2
+@pytest.mark.parametrize(
+    ("html", "limit"),
+    [
+        ("<div>" * (MAX_DEPTH + 1) + f"<p>{PROSE}</p>", "depth"),
+        ("<ul><li>" * (MAX_LISTS + 1) + f"<p>{PROSE}</p>", "depth"),
+        (f"<p>{PROSE}" + "<br>" * 1_000, "tags"),
+        (f"<p>{PROSE}<math><mrow>" + "x" * MAX_FORMULA_CHARS + "</mrow></math>", "formula_chars"),
+        (f"<p>{PROSE}</p>" + "a<sub>1</sub>" * 101, "formulas"),
+    ],
+    ids=lambda value: value[:13],
+)
+def test_a_page_beyond_a_limit_keeps_its_text_and_the_limit_is_named(
+    html: str, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation.extract.scan.MAX_TAGS", 1_000)
+    monkeypatch.setattr("curation.extract.rewrite.MAX_PLACES", 100)
+    found = extract(html)
+    assert PROSE in found.text
+    assert found.limits == (limit,)
+    assert extract(f"<p>{PROSE}").limits == ()
+
+
+def test_deep_lists_are_not_indented_beyond_measure() -> None:
+    assert len(extract("<ul><li>" * 100 + "<li>word" * 2_000).text) < 200 * 2_000
 
 
 # ---------------------------------------------------------------------------------------------------- charsets
@@ -396,19 +463,36 @@ def test_any_bytes_are_decoded() -> None:
 
 def test_the_step_yields_text_and_drops_with_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[tuple[str, str]] = []
-    step = ExtractHtml(drop=lambda doc, reason: dropped.append((doc.id, reason)), min_chars=100, max_html_chars=5_000)
+    counted: Counter[tuple[str, ...]] = Counter()
+    step = ExtractHtml(
+        drop=lambda doc, reason: dropped.append((doc.id, reason)),
+        count=lambda *keys, n=1: counted.update({keys: n}),
+        min_chars=100,
+        max_html_chars=5_000,
+    )
     docs = [
-        Document(text=page(r"<p>\(x\)</p>"), id="good"),
+        Document(text=page(r"<p>\(x\) and \(y\), <math alttext='z'></math></p><ul><li><a href=x>\(n\) more</a></ul>"), id="good"),
         Document(text="<p>short</p>", id="short"),
+        Document(text="<div>" * 300, id="deep"),
         Document(text="x" * 5_001, id="large"),
     ]
     kept = list(step.run(iter(docs)))
     assert [doc.id for doc in kept] == ["good"]
-    assert kept[0].metadata == {"title": "Notes & proofs", "num_equations": 1, "equations_by_kind": {"delimiters": 1}}
-    assert dropped == [("short", "extract_empty"), ("large", "extract_too_large")]
+    assert kept[0].metadata == {
+        "title": "Notes & proofs",
+        "num_equations": 3,
+        "equations_by_kind": {"alttext": 1, "delimiters": 2},
+    }
+    assert dropped == [("short", "extract_empty"), ("deep", "extract_empty"), ("large", "extract_too_large")]
     assert docs[1].text == "<p>short</p>"
+    assert counted == {
+        ("equations", "delimiters"): 2,
+        ("equations", "alttext"): 1,
+        ("equations_left_out",): 1,
+        ("limited_pages", "depth"): 1,
+    }
     counts = {label: step.stats[label].total for label in ("pages", "kept", "dropped", "dropped_extract_empty", "equations")}
-    assert counts == {"pages": 3, "kept": 1, "dropped": 2, "dropped_extract_empty": 1, "equations": 1}
+    assert counts == {"pages": 4, "kept": 1, "dropped": 3, "dropped_extract_empty": 2, "equations": 3}
 
     def fail(html: str) -> Extracted:
         raise RecursionError(html)
@@ -420,35 +504,4 @@ def test_the_step_yields_text_and_drops_with_reasons(monkeypatch: pytest.MonkeyP
 
 def test_the_step_refuses_limits_that_keep_nothing() -> None:
     with pytest.raises(ValueError, match="min_chars is 5 and max_html_chars 0: give a min_chars of 0 or more"):
-        ExtractHtml(drop=lambda doc, reason: None, min_chars=5, max_html_chars=0)
-
-
-# ---------------------------------------------------------------------------------------------------- real pages
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-
-
-def _bare(latex: str) -> str:
-    return re.sub(r"\\(?:display|text)style(?![a-zA-Z])|(?<!\\)%|\s", "", latex)
-
-
-def test_real_pages_keep_their_equations(shared_data: Path) -> None:
-    pages = [row for row in _rows(shared_data / "web" / "web_open.jsonl.gz") if row["site"].startswith("planetmath")][::12]
-    found = total = 0
-    for row in pages:
-        text = _bare(extract(row["html"]).text)
-        body = row["html"][row["html"].find("<body") :]
-        gold = [_bare(unescape(latex)) for latex in re.findall(r'<math[^>]*?alttext="([^"]*)"', body)]
-        total += len(gold)
-        found += sum(latex in text for latex in gold)
-    assert total > 1_500
-    assert found / total >= 0.99
-
-
-def test_real_pages_without_mathematics_have_no_equations(shared_data: Path) -> None:
-    pages = _rows(shared_data / "web" / "web_thirdparty.jsonl.gz")[::10]
-    with_equations = [row["id"] for row in pages if extract(row["html"]).num_equations and not any(row["math_signals"])]
-    assert with_equations == []
+        ExtractHtml(drop=lambda doc, reason: None, count=lambda *keys, n=1: None, min_chars=5, max_html_chars=0)

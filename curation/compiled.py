@@ -1,0 +1,43 @@
+"""numba's `njit`, with a cache that knows all the code that compiled functions are made of.
+
+numba keeps compiled functions beside a file and throws them away when that file changes, but not when a function or a number
+that they took from another file does: after an update, old machine code would silently go on. Here the cache is a folder of the
+user's (under XDG_CACHE_HOME, else ~/.cache), named by a hash of the files with compiled functions, all they import, and tables.
+NUMBA_CACHE_DIR is taken as it is.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from numba import config, njit
+
+__all__ = ["njit"]
+
+ROOM = Path(__file__).parent
+IMPORTED = re.compile(r"^\s*from (curation[\w.]*) import", re.MULTILINE)
+
+
+def _files() -> list[Path]:
+    texts = {file: file.read_text(encoding="utf-8") for file in ROOM.rglob("*.py")}
+    found: set[Path] = set()
+    left = [file for file, text in texts.items() if "from curation.compiled import" in text]
+    while left:
+        file = left.pop()
+        if file in texts and file not in found:
+            found.add(file)
+            left += [ROOM.parent / f"{name.replace('.', '/')}.py" for name in IMPORTED.findall(texts[file])]
+    return sorted([*found, *ROOM.rglob("*.tsv")])  # tables become constants of compiled functions too
+
+
+def _folder() -> Path:
+    code = hashlib.sha256()
+    for file in _files():
+        code.update(file.read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "midtrain" / "compiled" / code.hexdigest()[:16]
+
+
+if not config.CACHE_DIR:
+    config.CACHE_DIR = str(_folder())

@@ -1,0 +1,100 @@
+"""Compiled: how much text, linked text and formulas each element of a page holds."""
+
+from typing import Any
+
+import numpy as np
+
+from curation.compiled import njit
+from curation.extract.attributes import SPACES
+from curation.extract.nesting import END, FLAGS, OPENS, OWNER, PARENT, START, STOP
+from curation.extract.vocabulary import INLINE, LINK, RAW, UNSEEN, VOID
+
+# Columns of an element's weights, in characters other than spaces. OWN: of a block, without the blocks in it.
+TEXT, LINKED, GOOD, FORMULAS, OWN, OWN_LINKED, OWN_FORMULAS = range(7)
+NUM_SUMMED = 4
+# Columns of a span of the source that is written differently: a formula, or a tag (which weighs nothing).
+SPAN_START, SPAN_STOP, WEIGHT = range(3)
+
+# What stands for a character outside Latin-1. It counts twice: twenty Chinese characters say as much as forty letters.
+_BEYOND_LATIN = ord("?")
+
+
+@njit(cache=True)
+def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
+    """Weights of each element, those of its descendants not yet added: the last row is the page itself, the parent of all.
+    And the element that holds the text right before each tag, -2 where there is none.
+
+    Sets `is_dropped` of elements whose content no reader sees, and of all in them.
+    """
+    num_tags = len(tags)
+    weights = np.zeros((num_tags + 1, 7), np.int64)
+    is_linked = np.zeros(num_tags + 1, np.bool_)
+    block = np.full(num_tags + 1, num_tags)
+    holder = np.full(num_tags + 1, -2)
+    position = span = 0
+    element = num_tags
+    for row in range(num_tags + 1):
+        start = tags[row, START] if row < num_tags else len(data)
+        before = weights[element, TEXT]
+        while span < len(spans) and spans[span, SPAN_START] <= start:
+            _add(weights, element, block, is_linked, is_dropped, _length(data, position, spans[span, SPAN_START]))
+            _add(weights, element, block, is_linked, is_dropped, spans[span, WEIGHT])
+            is_formula = spans[span, WEIGHT] > 0 and not is_linked[element] and not is_dropped[element]
+            weights[element, FORMULAS] += is_formula
+            weights[block[element], OWN_FORMULAS] += is_formula
+            position = max(position, spans[span, SPAN_STOP])
+            span += 1
+        _add(weights, element, block, is_linked, is_dropped, _length(data, position, start))
+        if weights[element, TEXT] > before:
+            holder[row] = element
+        if row == num_tags:
+            break
+        flags, parent = tags[row, FLAGS], tags[row, PARENT]
+        position = max(position, tags[row, STOP] if flags & RAW else tags[row, END])
+        if tags[row, OWNER] == OPENS:
+            is_dropped[row] = is_dropped[parent] or flags & UNSEEN != 0
+            is_linked[row] = is_linked[parent] or flags & LINK != 0
+            block[row] = (block[parent] if parent >= 0 else num_tags) if flags & INLINE else row
+            element = row if tags[row, STOP] > tags[row, END] and not flags & (VOID | RAW) else parent
+        elif tags[row, OWNER] >= 0:
+            element = parent
+        element = element if element >= 0 else num_tags
+    return weights, holder
+
+
+@njit(cache=True)
+def add_up(tags: Any, weights: Any, is_dropped: Any) -> None:
+    """Adds the weights of elements that are not dropped to those around them."""
+    for row in range(len(tags) - 1, -1, -1):
+        if tags[row, OWNER] == OPENS and not is_dropped[row]:
+            weights[tags[row, PARENT], :NUM_SUMMED] += weights[row, :NUM_SUMMED]  # PARENT -1 is the last row: the page
+
+
+@njit(cache=True)
+def flags_inside(tags: Any) -> Any:
+    """Flags of each element and of all in it."""
+    flags = np.zeros(len(tags) + 1, np.int32)
+    for row in range(len(tags) - 1, -1, -1):
+        if tags[row, OWNER] == OPENS:
+            flags[row] |= tags[row, FLAGS]
+            flags[tags[row, PARENT]] |= flags[row]
+    return flags
+
+
+@njit(cache=True)
+def _add(weights: Any, element: int, block: Any, is_linked: Any, is_dropped: Any, length: int) -> None:
+    if length <= 0 or is_dropped[element]:
+        return
+    weights[element, TEXT] += length
+    weights[block[element], OWN] += length
+    if is_linked[element]:
+        weights[element, LINKED] += length
+        weights[block[element], OWN_LINKED] += length
+
+
+@njit(cache=True)
+def _length(data: Any, start: int, stop: int) -> int:
+    length = 0
+    for position in range(start, stop):
+        length += 2 if data[position] == _BEYOND_LATIN else not SPACES[data[position]]
+    return length

@@ -1,0 +1,173 @@
+"""What of a page is its content, and that no formula is taken for something else."""
+
+import pytest
+
+from curation.extract.nesting import END, FLAGS, OPENS, OWNER, START, STOP
+from curation.extract.page import extract
+from curation.extract.scan import scan
+from curation.extract.vocabulary import CONTENT, FURNITURE, HIDDEN
+
+PROSE = [
+    f"The {number} step of the argument takes a sequence, passes to a subsequence, and shows that it converges in the mean."
+    for number in ("first", "second", "third", "fourth", "fifth")
+]
+ARTICLE = "".join(f"<p>{sentence}</p>" for sentence in PROSE)
+LINKS = "".join(f'<li><a href="/{number}">Another page about number {number}</a></li>' for number in range(12))
+
+
+def lines(body: str) -> list[str]:
+    return [line.strip() for line in extract(f"<html><body>{body}</body></html>").text.split("\n") if line.strip()]
+
+
+@pytest.mark.parametrize(
+    "furniture",
+    [
+        f"<nav><ul>{LINKS}</ul></nav>",
+        f"<ul>{LINKS}</ul>",
+        "<footer>All rights reserved by the society that keeps this site.</footer>",
+        '<div class="cookie-banner">This site keeps cookies on your machine, as all of them do.</div>',
+        '<div id="related_posts"><p>A long teaser of another article that has nothing to do with this one at all.</p></div>',
+        '<div class="comment-list"><p>First! I have always said so, and nobody wanted to listen to me back then.</p></div>',
+        '<p class="byline">By A. Writer on Monday</p>',
+        '<div style="display: none">This text was hidden from the readers of the page by its style.</div>',
+        "<figure><img src=x><figcaption>A photograph of the city hall by night</figcaption></figure>",
+        f"<h2>See also</h2><ul>{LINKS}</ul>",
+        "<svg><title>Icon</title><text>icon</text></svg><button>Press here</button><noscript>Enable scripts</noscript>",
+    ],
+    ids=lambda furniture: furniture[:20],
+)
+def test_what_surrounds_the_content_is_dropped(furniture: str) -> None:
+    assert lines(f"<div><div>{furniture}</div><div>{ARTICLE}</div></div>") == PROSE
+    assert lines(f"<div>{ARTICLE}{furniture}</div>") == PROSE
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        '<aside class="sidebar"><p>Note that {} holds.</p></aside>',
+        '<div class="comments"><p>Is {} true as well?</p></div>',
+        '<div style="display:none"><p>Solution: {}.</p></div>',
+        "<figure><figcaption>The graph of {}</figcaption></figure>",
+        "<footer><p>We write {} throughout.</p></footer><nav>Terms</nav>",
+        '<ul><li>{} <a href="x">and a link that is far longer than the formula beside it</a></li></ul>',
+    ],
+    ids=lambda holder: holder[:20],
+)
+@pytest.mark.parametrize("formula", ['<math alttext="a^2"><mi>a</mi></math>', r"\(a^2\)"], ids=["element", "delimiters"])
+def test_a_formula_outside_of_links_is_never_dropped(holder: str, formula: str) -> None:
+    html = f"<html><body><div>{ARTICLE}</div><div>{holder.format(formula)}</div></body></html>"
+    found = extract(html)
+    assert found.num_equations == 1
+    assert found.num_left_out == 0
+    assert "a^2" in found.text
+    assert all(sentence in found.text for sentence in PROSE)
+
+
+def test_labels_in_mathml_are_kept_from_drawings() -> None:
+    label = '<svg><path d="M0 0"/><foreignObject><math alttext="a^2"><mi>a</mi></math></foreignObject><text>axis</text></svg>'
+    assert extract(f"<div>{ARTICLE}<p>{label}</p></div>").equations_by_kind == {"alttext": 1}
+
+
+def test_formulas_of_link_lists_are_left_out_and_counted() -> None:
+    related = "".join(rf"<li><a href=x>What is \(x^{number}\) for odd numbers?</a></li>" for number in range(5))
+    found = extract(rf"<div><p>Let \(n\) be odd.</p>{ARTICLE}</div><div class=related><ul>{related}</ul></div>")
+    assert (found.num_equations, found.num_left_out) == (1, 5)
+
+
+def test_the_lead_and_the_title_before_the_content_stay_and_what_follows_it_goes() -> None:
+    lead = "In which we show that every bounded sequence of the space has a subsequence of the kind that we want."
+    teaser = "Another article, quite as long as a paragraph of this one, is announced here to those who read to the end."
+    body = f"<article><h1>On sequences</h1><div><p>{lead}</p></div><div>{ARTICLE * 2}</div><div><p>{teaser}</p></div></article>"
+    assert lines(body) == ["On sequences", lead, *PROSE, *PROSE]
+
+
+def test_a_wrapper_with_a_telling_class_is_not_furniture() -> None:
+    assert lines(f'<div class="page has-sidebar menu"><main class="social">{ARTICLE}</main></div>') == PROSE
+    assert lines(f'<form class="search"><div class="popup">{ARTICLE}</div></form>') == PROSE
+
+
+def test_a_page_of_short_lines_keeps_them_all() -> None:
+    assert lines("<table><tr><td>one</td><td>two</td></tr></table><p>three</p>") == ["one\t\ttwo", "three"]
+    assert extract("no markup at all").text == "no markup at all"
+
+
+def test_content_in_short_blocks_is_preferred_to_a_longer_footer() -> None:
+    footer = '<footer class="site-footer"><p>Copyright 2025 by the society of authors. All rights reserved.</p></footer>'
+    chinese = "".join(
+        f"<p>{sentence}</p>" for sentence in ("图书馆星期六关门比较早，不过星期天上午开放。", "比赛以4比零结束。") * 2
+    )
+    assert lines(f"<div><article>{chinese}</article></div>{footer}")[0].startswith("图书馆")
+    items = "".join(f"<li>Event {number} in early summer</li>" for number in range(20))
+    assert len(lines(f"<main><ul>{items}</ul></main>{footer}")) == 20
+
+
+def test_headings_stay_with_what_they_announce() -> None:
+    body = f"<h2>Proof</h2>{PROSE[0]}<h3>Empty</h3><h2>Remarks</h2><p>{PROSE[1]}</p><h2>Links</h2>"
+    assert lines(f"<div>{body}</div>") == ["Proof", PROSE[0], "Remarks", PROSE[1]]
+
+
+def test_lists_code_and_cells_keep_their_form() -> None:
+    code = "for i in range(3):\n    print(i,  2)"
+    body = f"<ol><li>first<ul><li>inner</li></ul></li><li>second</li></ol><pre>{code}</pre>"
+    table = "<table><tr><th>n</th><th>n<sup>2</sup></th></tr><tr><td>2</td><td>4</td></tr></table>"
+    text = extract(f"<div>{ARTICLE}{body}{table}</div>").text
+    assert "1. first\n    • inner\n  2. second" in text
+    assert code in text
+    assert "n\t\tn^{2}\n2\t\t4" in text
+
+
+def test_readings_of_ruby_text_are_left_out() -> None:
+    assert lines("<p><ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby>字</p>") == ["漢字"]
+
+
+# ---------------------------------------------------------------------------------------------------- the scanner
+
+
+def elements(html: str) -> list[str]:
+    """The source of every element, in order of their opening tags."""
+    return [html[tag[START] : tag[STOP]] for tag in scan(html).tags if tag[OWNER] == OPENS]
+
+
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        ("<p>a<p>b", ["<p>a", "<p>b"]),
+        ("<ul><li>a<ul><li>b</ul></ul>", ["<ul><li>a<ul><li>b</ul></ul>", "<li>a<ul><li>b</ul>", "<ul><li>b</ul>", "<li>b"]),
+        ("<table><td>a<td>b<tr><td>c</table>", ["<table><td>a<td>b<tr><td>c</table>", "<td>a", "<td>b", "<tr><td>c", "<td>c"]),
+        ("<p><b>a<div>b</div>", ["<p><b>a", "<b>a", "<div>b</div>"]),
+        ("<div><td>a</div>b</td></div>", ["<div><td>a</div>b</td></div>", "<td>a</div>b</td>"]),
+        ("<script>a</div>'<p>'</script><p>b</p>", ["<script>a</div>'<p>'</script>", "<p>b</p>"]),
+        ("<!-- <p> --><p>a</p>", ["<!-- <p> -->", "<p>a</p>"]),
+        ("<!--><p>a</p>", ["<!-->", "<p>a</p>"]),
+        ("a<b$ and c>d <P title='>'>e</P>", ["<P title='>'>e</P>"]),
+        ("<m:math><m:mi>x</m:mi></m:math>", ["<m:math><m:mi>x</m:mi></m:math>"]),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_elements_end_where_browsers_end_them(html: str, found: list[str]) -> None:
+    assert elements(html) == found
+
+
+def test_attributes_mark_an_element() -> None:
+    def marks(tag: str) -> int:
+        return int(scan(tag).tags[0, FLAGS]) & (FURNITURE | CONTENT | HIDDEN)
+
+    assert marks('<div class="main sidebar-left">') == FURNITURE
+    assert marks("<DIV ID=Sidebar>") == FURNITURE
+    assert marks('<div class="article__body">') == CONTENT
+    assert marks('<div class="article body">') == 0
+    assert marks("<div style='color: red; display :none'>") == HIDDEN
+    assert marks("<div hidden>") == HIDDEN
+    assert marks('<div title="sidebar hidden" data-x="display:none">') == 0
+
+
+def test_delimiters_are_found_in_text_alone() -> None:
+    html = r"\(a\) <p title='$'>$b$ \\( \$ $$c$$ \begin{align*} \foo</p><code>$d$</code><script>$e$</script><!-- $f$ -->"
+    found = [html[start:end] for start, end in scan(html).delimiters]
+    assert found == ["\\(", "\\)", "$", "$", "\\\\", "\\$", "$$", "$$", "\\begin{align*}"]
+
+
+def test_positions_are_those_of_characters() -> None:
+    html = "<p>\U0001d53d ∑é</p>"
+    tag = scan(html).tags[0]
+    assert html[tag[END] : tag[STOP]] == "\U0001d53d ∑é</p>"
