@@ -4,21 +4,20 @@ Formulas and code are taken out first: both look like rare languages to a model 
 """
 
 import importlib.util
-import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from datatrove.data import Document
-from datatrove.pipeline.filters.base_filter import BaseFilter
+import numpy as np
 from datatrove.pipeline.writers.disk_base import DiskWriter
+from numpy.typing import NDArray
 
 from curation.classifier import load_model
-from curation.filters.formulas import replace_formulas
+from curation.filters.batch import Batch
+from curation.filters.filter import Columns, Filter
 from recipes import schema
 
-CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`|^(?: {4}|\t).*$", re.DOTALL | re.MULTILINE)
-# TeX commands, digits and signs; only ASCII, because the vowel signs of Indian scripts are signs to Python
-NOT_WORDS = re.compile(r"\\[A-Za-z]+|[\d!-&(-,./:-@\[-`{-~]+")
-MIN_WORDS = 8  # with fewer left, indented prose was taken for code
+MIN_WORDS = 8  # with fewer left beside the code, indented prose was taken for code
+MAX_WORDS = 150  # different ones, from all over the text: they answer what all answer, and the model's time goes by length
 
 
 def find_language_model() -> Path:
@@ -36,34 +35,32 @@ def find_language_model() -> Path:
     )
 
 
-def prose(text: str) -> str:
-    """One lower-case line of words without formulas and code; indented text stays when almost nothing else is there."""
-    plain = replace_formulas(text)
-    without_code = CODE.sub(" ", plain)
-    chosen = without_code if len(without_code.split()) >= MIN_WORDS else plain
-    words = NOT_WORDS.sub(" ", chosen).lower()
-    return " ".join(words.encode("utf-8", "ignore").decode().split())  # lone surrogates end fastText's predict
-
-
-class LanguageFilter(BaseFilter):
+class LanguageFilter(Filter):
     name = "language"
+    columns = ("language", "language_score")  # None and 0 for a text without words
 
     def __init__(self, params: schema.LanguageFilter, exclusion_writer: DiskWriter | None = None):
         super().__init__(exclusion_writer)
         self.params = params
-        self.model_path = Path(params.model) if params.model else find_language_model()
 
-    def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        text = prose(doc.text)
-        if not any(map(str.isalpha, text)):
-            doc.metadata["language"], doc.metadata["language_score"] = None, 0.0
-            return False, "no_words"
-        # the list form: predict of one string fails under NumPy 2 in other builds of fastText
-        labels, scores = load_model(self.model_path).predict([text])
-        language, score = labels[0][0].removeprefix("__label__"), min(float(scores[0][0]), 1.0)
-        doc.metadata["language"], doc.metadata["language_score"] = language, round(score, 4)
-        if language not in self.params.languages:
-            return False, "other_language"
-        if score < self.params.min_score:
-            return False, "low_score"
-        return True
+    def measure(self, batch: Batch) -> Columns:
+        texts, has_letters = batch.prose(MIN_WORDS)
+        languages, scores = np.full(len(texts), None, dtype=object), np.zeros(len(texts))
+        found = np.flatnonzero(has_letters)
+        if len(found):
+            model = load_model(Path(self.params.model) if self.params.model else find_language_model())
+            labels, values = model.predict([_spread(texts[row]) for row in found])
+            languages[found] = [label[0].removeprefix("__label__") for label in labels]
+            scores[found] = [round(min(float(value[0]), 1.0), 4) for value in values]
+        return {"language": languages, "language_score": scores}
+
+    def rules(self, measured: Columns) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        languages = measured["language"]
+        yield "no_words", np.array([language is None for language in languages], dtype=bool)
+        yield "other_language", ~np.isin(languages.astype(str), self.params.languages)
+        yield "low_score", measured["language_score"] < self.params.min_score
+
+
+def _spread(text: str) -> str:
+    words = text.split(" ")
+    return " ".join(words[:: -(-len(words) // MAX_WORDS)])

@@ -1,27 +1,28 @@
 """Documents with too few or too many words; a formula counts as one word. Texts without spaces between words need
 limits of their own."""
 
-from datatrove.data import Document
-from datatrove.pipeline.filters.base_filter import BaseFilter
-from datatrove.pipeline.writers.disk_base import DiskWriter
+from collections.abc import Iterator
 
-from curation.filters.formulas import replace_formulas
+import numpy as np
+from datatrove.pipeline.writers.disk_base import DiskWriter
+from numpy.typing import NDArray
+
+from curation.filters.batch import Batch
+from curation.filters.filter import Columns, Filter
 from recipes import schema
 
 
-class LengthFilter(BaseFilter):
+class LengthFilter(Filter):
     name = "length"
+    columns = ("num_words",)
 
     def __init__(self, params: schema.LengthFilter, exclusion_writer: DiskWriter | None = None):
         super().__init__(exclusion_writer)
         self.params = params
 
-    def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        words = replace_formulas(doc.text, by=" formula ").split()
-        num_words = sum(any(char.isalnum() for char in word) for word in words)
-        doc.metadata["num_words"] = num_words
-        if num_words < self.params.min_words:
-            return False, "too_short"
-        if num_words > self.params.max_words:
-            return False, "too_long"
-        return True
+    def measure(self, batch: Batch) -> Columns:
+        return {"num_words": batch.words["num_words"] + batch.words["num_formulas"]}
+
+    def rules(self, measured: Columns) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        yield "too_short", measured["num_words"] < self.params.min_words
+        yield "too_long", measured["num_words"] > self.params.max_words

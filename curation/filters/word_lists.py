@@ -1,8 +1,10 @@
 """Word, domain and phrase lists: one item a line, `#` opens a comment line, letter case is ignored."""
 
+import gzip
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 SHIPPED = Path(__file__).parent / "lists"
 
@@ -16,10 +18,19 @@ def find_list(name: str) -> Path:
     raise ValueError(f"no list {name!r}: it is neither a file nor one of the shipped lists ({shipped})")
 
 
+def open_list(file: Path) -> TextIO:
+    """A list may be gzipped."""
+    return gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else open(file, encoding="utf-8")  # type: ignore[return-value]
+
+
 @cache
 def read_lists(names: tuple[str, ...]) -> frozenset[str]:
     """All items of the lists, lower case. Read once a process."""
-    return frozenset(item.lower() for name in names for item in items(find_list(name).read_text(encoding="utf-8").splitlines()))
+    found: set[str] = set()
+    for name in names:
+        with open_list(find_list(name)) as lines:
+            found.update(item.lower() for item in items(lines))
+    return frozenset(found)
 
 
 def items(lines: Iterable[str]) -> list[str]:

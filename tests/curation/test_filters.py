@@ -11,9 +11,9 @@ from datatrove.pipeline.filters import C4QualityFilter, GopherQualityFilter
 from datatrove.utils.word_tokenizers import WordTokenizer
 
 from curation.filters import FILTERS
+from curation.filters.batch import Batch
 from curation.filters.formulas import replace_formulas
-from curation.filters.language import find_language_model, prose
-from curation.filters.word_lists import SHIPPED, find_list, read_lists
+from curation.filters.language import MAX_WORDS, MIN_WORDS, find_language_model
 from recipes.schema import FILTER_PARAMETERS
 
 PROSE = """The derivative of a function measures how fast its value changes when the argument changes a little.
@@ -49,6 +49,10 @@ def document(text: str = PROSE, **metadata: object) -> Document:
 
 def decide(name: str, doc: Document, **params: object) -> bool | tuple[bool, str]:
     return FILTERS[name](FILTER_PARAMETERS[name].model_validate(params)).filter(doc)
+
+
+def prose(text: str) -> str:
+    return Batch([document(text)]).prose(MIN_WORDS)[0][0]
 
 
 def test_filters_and_their_parameters_have_the_same_names():
@@ -111,67 +115,6 @@ def test_a_megabyte_of_stray_delimiters_is_searched_in_linear_time():
     assert time.process_time() - started < 10
 
 
-# ---------------------------------------------------------------------------------------------------- url
-
-
-@pytest.mark.parametrize(
-    "url", ["http://www.pornhub.com/x", "https://de.bet365.com:443/a?b", "HTTPS://XVIDEOS.COM./", "pornhub.com/a"]
-)
-def test_a_blocked_domain_blocks_its_subdomains(url):
-    assert decide("url", document(url=url)) == (False, "blocked_domain")
-
-
-@pytest.mark.parametrize(
-    "url", ["https://a.example/free-xxx-movies", "https://bestcasinobonus.example/", "https://a.example/?q=VIAGRA"]
-)
-def test_blocked_words_in_urls_drop_the_document(url):
-    assert decide("url", document(url=url)) == (False, "blocked_word")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://www.essex.ac.uk/sexagesimal-numbers",
-        "https://notstake.com/analysis",
-        "https://math.example.org/poker-hands-probability",
-        None,
-        "",
-    ],
-)
-def test_innocent_urls_and_documents_without_one_are_kept(url):
-    assert decide("url", document(url=url)) is True
-
-
-def test_a_url_that_cannot_be_parsed_is_dropped():
-    assert decide("url", document(url="http://[::1/a")) == (False, "unreadable_url")
-
-
-def test_an_own_domain_list_is_read_from_its_path(tmp_path):
-    own = tmp_path / "own.txt"
-    own.write_text("# mine\nwikipedia.org\n")
-    assert decide("url", document(url="https://en.wikipedia.org/wiki/Pi"), domain_lists=[str(own)]) == (False, "blocked_domain")
-
-
-def test_an_unknown_list_is_refused_with_the_shipped_names():
-    with pytest.raises(ValueError, match=r"no list 'blocked_domain': .*blocked_domains, blocked_url_words, boilerplate_phrases"):
-        decide("url", document(), domain_lists=["blocked_domain"])
-
-
-def test_every_shipped_list_says_where_it_comes_from_and_repeats_nothing():
-    for file in sorted(SHIPPED.glob("*.txt")):
-        lines = file.read_text(encoding="utf-8").splitlines()
-        listed = [line for line in lines if not line.startswith("# ")]
-        assert lines[0].startswith("# "), file
-        assert len(listed) == len(set(listed)) > 0, file
-
-
-def test_an_item_may_begin_with_the_comment_sign(tmp_path):
-    own = tmp_path / "own.txt"
-    own.write_text("# a comment\n#hashtag\n\nWord \n")
-    assert read_lists((str(own),)) == {"#hashtag", "word"}
-    assert find_list("stop_words") == SHIPPED / "stop_words.txt"
-
-
 # ---------------------------------------------------------------------------------------------------- language
 
 
@@ -191,6 +134,16 @@ def test_another_language_is_dropped():
     assert decide("language", doc, languages=["de", "en"]) is True
 
 
+def test_a_long_document_is_judged_by_words_from_all_over_it():
+    english = [f"{word}{ending}" for word in PROSE.split() for ending in ("", "s", "ed", "ing")]
+    german = "Wir haben dann bewiesen, dass jede stetige Funktion auf einem abgeschlossenen Intervall beschränkt ist"
+    long = " ".join([german, *english, german.swapcase()])
+    assert len(set(long.lower().split())) > MAX_WORDS
+    doc = document(long)
+    decide("language", doc, min_score=0.0)
+    assert doc.metadata["language"] == "en"
+
+
 def test_a_language_below_its_score_is_dropped():
     assert decide("language", document(), min_score=1.0) == (False, "low_score")
 
@@ -201,10 +154,15 @@ def test_a_document_of_formulas_alone_has_no_language():
     assert doc.metadata["language"] is None
 
 
-def test_formulas_commands_and_code_are_not_language():
+def test_formulas_commands_code_and_repeated_words_are_not_language():
     assert prose(
         "We see $x = y$ that `n += 1` it\n```\nfor i in range(3):\n```\nis \\emph{clear} and so we are now done, don't 5 ask."
-    ) == ("we see that it is clear and so we are now done don't ask")
+    ) == ("we see that it is clear and so are now done don't ask")
+
+
+def test_an_indented_line_takes_nothing_but_itself_out_of_the_language():
+    text = "We see that\n    x += 1\nis the same as before, and so we are now done with it."
+    assert prose(text) == "we see that is the same as before and so are now done with it"
 
 
 def test_indented_prose_is_not_mistaken_for_code():
