@@ -1,61 +1,28 @@
 import gzip
 import hashlib
-import json
 import random
 from pathlib import Path
 
 import pytest
 from datatrove.data import Document
 
-from curation.classifier import average_precision, load_model, measure, normalize, read_examples, score, split, train
+from curation.benchmark.classifier import normalize_by_regular_expression
+from curation.classifier import load_model, normalize, score, train
+from curation.classifier.examples import balanced, read_examples, split
+from curation.classifier.text import normalize_all
 from curation.filters import FILTERS
 from recipes.schema import MathClassifierFilter, TrainClassifierStage
-
-GOOD = [
-    "theorem",
-    "proof",
-    "lemma",
-    "integral",
-    "matrix",
-    r"$\frac{a}{b}$",
-    r"$\sum_{k} x^k$",
-    "prime",
-    "continuous",
-    "therefore",
-]
-BAD = ["shop", "cheap", "discount", "cookies", "login", "weather", "football", "recipe", "price", "cart"]
-COMMON = ["the", "of", "and", "we", "to", "is", "in", "that", "for", "a", "with", "this"]
+from tests.curation.classifier_texts import BAD, GOOD, texts, write_examples, write_rows
 
 
-def texts(words: list[str], num: int, seed: int) -> list[str]:
-    choose = random.Random(seed)
-    return [" ".join(choose.choices(words, k=8) + choose.choices(COMMON, k=12)) for _ in range(num)]
-
-
-def write(path: Path, rows: list[object]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-@pytest.fixture
-def params() -> TrainClassifierStage:
-    return TrainClassifierStage(
-        do="train_classifier",
-        examples="",
-        dim=16,
-        buckets=20_000,
-        min_count=1,
-        epochs=20,
-        learning_rate=0.5,
-        validation_share=0.2,
-    )
+def parameters(**given: object) -> TrainClassifierStage:
+    small = {"dim": 16, "buckets": 20_000, "min_count": 1, "epochs": 20, "learning_rate": 0.5, "validation_share": 0.2}
+    return TrainClassifierStage.model_validate({"do": "train_classifier", "examples": "", **small, **given})
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory) -> Path:
-    rows: list[object] = [{"text": text, "label": 1} for text in texts(GOOD, 200, 1)]
-    rows += [{"text": text, "label": 0} for text in texts(BAD, 300, 2)]
-    return write(tmp_path_factory.mktemp("examples") / "examples.jsonl", rows)
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_examples(tmp_path_factory.mktemp("examples") / "examples.jsonl")
 
 
 # ---------------------------------------------------------------------------------------------------- preprocessing
@@ -67,27 +34,47 @@ def examples(tmp_path_factory) -> Path:
         (r"The $\Frac{1}{2}$ of $\alpha_1$", r"the \frac 1 2 of \alpha 1"),
         ("Lines\nare\r\njoined\u2028here", "lines are joined here"),
         ("over-long: " + "x" * 31 + " " + "y" * 30, "over - long " + "y" * 30),
+        (r"\over" + "o" * 25 + " " + r"\over" + "o" * 26, r"\over" + "o" * 25),
         ("don't, “quote” (me)!", "don't quote me"),
+        ("'tis o'clock' d''accord", "tis o'clock d accord"),
         ("α ≠ β + 𝑥²", "α ≠ β + x2"),
         ("__label__1 </s>", "label 1 < / s >"),
+        ("cut\ud800 surrogates", "cut surrogates"),
+        (r"\\ \, \{x\}", "x"),
         (" \n .,; ", ""),
     ],
 )
-def test_normalization_keeps_commands_and_operators_and_drops_the_rest(text, normal):
+def test_normalization_keeps_commands_and_operators_and_drops_the_rest(text: str, normal: str) -> None:
     assert normalize(text) == normal
     assert normalize(normal) == normal
+
+
+def test_the_compiled_normalization_is_that_of_the_regular_expression() -> None:
+    choose = random.Random(1)
+    pool = "aZ09_'’\\{}$ \n\t+-=<>éß𝑥²İςΣŒ中文ा्\u200d\u200b\ud800\x00\x1c\u2028―≠½"
+    made = [
+        "".join(choose.choice(pool) if choose.random() < 0.8 else chr(choose.randrange(0x110000)) for _ in range(length))
+        for length in choose.choices(range(80), k=3_000)
+    ]
+    assert normalize_all(made).decode() == [normalize_by_regular_expression(text) for text in made]
+
+
+def test_no_texts_have_no_lines() -> None:
+    assert normalize_all([]).decode() == []
+    assert normalize_all(["", "a", ""]).decode() == ["", "a", ""]
 
 
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def test_the_classifier_separates_and_reports_on_the_held_out_share(params, examples, tmp_path):
-    report = train(params, examples, tmp_path, seed=3)
+def test_the_classifier_separates_and_reports_on_the_held_out_share(examples: Path, tmp_path: Path) -> None:
+    report = train(parameters(), examples, tmp_path, seed=3)
     assert report["counts"] == {"rows": 500, "positive": 200, "negative": 300, "training": 400, "held_out": 100}
     assert report["positive_share"] == 0.4
     assert report["average_precision"] > 0.99
     assert [row["threshold"] for row in report["at_thresholds"]] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     assert report["at_thresholds"][4]["f1"] > 0.95
+    assert (report["threads"], report["is_reproducible"]) == (1, True)
     good, bad, empty = score(load_model(tmp_path / "model.bin"), [texts(GOOD, 1, 9)[0], texts(BAD, 1, 9)[0], " ... "])
     assert good > 0.9
     assert bad < 0.1
@@ -95,37 +82,91 @@ def test_the_classifier_separates_and_reports_on_the_held_out_share(params, exam
     assert [file.name for file in tmp_path.iterdir()] == ["model.bin"]
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(params, examples, tmp_path):
+def test_the_chosen_threshold_finds_the_target_share_of_the_good_ones(examples: Path, tmp_path: Path) -> None:
+    report = train(parameters(target_recall=0.9), examples, tmp_path, seed=3)
+    held_out = split(read_examples(examples)[0], 0.2, seed=3)[1]
+    scores = score(load_model(tmp_path / "model.bin"), [text for text, label in held_out if label])
+    chosen = report["chosen"]["min_score"]
+    assert sum(value >= chosen for value in scores) == 36  # of 40
+    assert report["chosen"]["recall"] == 0.9
+    assert report["chosen"]["target_recall"] == 0.9
+    assert sum(value >= chosen + 0.0002 for value in scores) < 36
+
+
+def test_sets_from_elsewhere_are_measured_and_never_trained_on(examples: Path, tmp_path: Path) -> None:
+    elsewhere = write_examples(tmp_path / "other.jsonl", num_good=10, num_bad=30, seed=77)
+    swapped = write_rows(
+        tmp_path / "swapped.jsonl",
+        [{"text": text, "label": label} for label, words in ((1, BAD), (0, GOOD)) for text in texts(words, 20, 5)],
+    )
+    others = {"elsewhere": elsewhere, "swapped": swapped}
+    report = train(parameters(), examples, tmp_path / "out", seed=3, out_of_distribution=others)
+    assert report["counts"]["training"] == 400
+    found = report["out_of_distribution"]
+    assert found["elsewhere"]["counts"] == {"rows": 40, "positive": 10, "negative": 30}
+    assert found["elsewhere"]["average_precision"] > 0.99
+    assert found["swapped"]["average_precision"] < 0.5
+    assert found["swapped"]["calibration"]["expected_calibration_error"] > 0.8
+    nothing = write_rows(tmp_path / "nothing.jsonl", [{"text": "", "label": 1}])
+    with pytest.raises(ValueError, match=r"out_of_distribution 'nothing' has no good row \(.*'empty_text': 1\}\)"):
+        train(parameters(), examples, tmp_path / "none", seed=3, out_of_distribution={"nothing": nothing})
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(examples: Path, tmp_path: Path) -> None:
     digests = []
     for name, seed in (("first", 3), ("second", 3), ("third", 4)):
-        train(params, examples, tmp_path / name, seed=seed)
+        train(parameters(), examples, tmp_path / name, seed=seed)
         digests.append(hashlib.sha256((tmp_path / name / "model.bin").read_bytes()).hexdigest())
     assert digests[0] == digests[1]
     assert digests[0] != digests[2]
 
 
-def test_small_matrices_train_too_though_fasttext_leaves_their_memory_dirty(params, examples, tmp_path):
-    small = params.model_copy(update={"buckets": 100})
-    assert train(small, examples, tmp_path, seed=3)["average_precision"] > 0.99
+def test_many_threads_train_too_and_the_report_says_that_no_other_run_gives_the_same(examples: Path, tmp_path: Path) -> None:
+    report = train(parameters(threads=10), examples, tmp_path, seed=3)
+    assert report["average_precision"] > 0.99
+    assert (report["threads"], report["is_reproducible"]) == (10, False)
+    with pytest.raises(ValueError, match=r"threads=4: fastText leaves a part of its matrix unset with fewer than 10; set 1"):
+        parameters(threads=4)
 
 
-def test_a_training_that_diverges_says_so_and_leaves_nothing(params, examples, tmp_path):
-    wild = params.model_copy(update={"learning_rate": 1e30})
+def test_balance_trains_on_as_many_of_either_label(examples: Path, tmp_path: Path) -> None:
+    report = train(parameters(balance=True), examples, tmp_path, seed=3)
+    assert report["counts"]["training"] == 2 * 160
+    assert report["counts"]["held_out"] == 100
+    rows = [("a", 1), ("b", 0), ("c", 0), ("d", 1), ("e", 0)]
+    assert balanced(rows) == [("a", 1), ("b", 0), ("c", 0), ("d", 1)]
+
+
+def test_a_quantized_model_is_much_smaller_and_scores_nearly_the_same(examples: Path, tmp_path: Path) -> None:
+    train(parameters(buckets=4_000), examples, tmp_path, seed=3)
+    report = train(parameters(buckets=4_000, quantize=True), examples, tmp_path, seed=3)
+    assert (tmp_path / "model.ftz").stat().st_size < (tmp_path / "model.bin").stat().st_size / 4
+    assert report["average_precision"] > 0.99
+    some = texts(GOOD, 20, 9) + texts(BAD, 20, 9)
+    dense, compressed = (score(load_model(tmp_path / name), some) for name in ("model.bin", "model.ftz"))
+    assert compressed == pytest.approx(dense, abs=0.1)
+    assert compressed != dense
+
+
+def test_small_matrices_train_too_though_fasttext_leaves_their_memory_dirty(examples: Path, tmp_path: Path) -> None:
+    assert train(parameters(buckets=100), examples, tmp_path, seed=3)["average_precision"] > 0.99
+
+
+def test_a_training_that_diverges_says_so_and_leaves_nothing(examples: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"not finite after 3 trainings with learning_rate=1e\+30; lower learning_rate"):
-        train(wild, examples, tmp_path, seed=0)
+        train(parameters(learning_rate=1e30), examples, tmp_path, seed=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_training_without_words_says_why(params, examples, tmp_path):
-    rare = params.model_copy(update={"min_count": 1_000_000})
+def test_a_training_without_words_says_why(examples: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"(?s)fastText could not train with .*minCount=1000000 leaves no words: lower min_count"
     ):
-        train(rare, examples, tmp_path, seed=0)
+        train(parameters(min_count=1_000_000), examples, tmp_path, seed=0)
 
 
-def test_the_filter_writes_the_score_then_decides(params, examples, tmp_path):
-    train(params, examples, tmp_path, seed=3)
+def test_the_filter_writes_the_score_then_decides(examples: Path, tmp_path: Path) -> None:
+    train(parameters(), examples, tmp_path, seed=3)
     step = FILTERS["math_classifier"](MathClassifierFilter(model=str(tmp_path / "model.bin"), min_score=0.5))
     good, bad = (Document(text=texts(words, 1, 9)[0].replace(" ", "\n"), id="d") for words in (GOOD, BAD))
     assert step.filter(good) is True
@@ -134,16 +175,10 @@ def test_the_filter_writes_the_score_then_decides(params, examples, tmp_path):
     assert bad.metadata["math_score"] < 0.1
 
 
-def test_a_missing_model_says_how_to_make_one():
-    step = FILTERS["math_classifier"](MathClassifierFilter(model="nowhere/model.bin"))
-    with pytest.raises(ValueError, match=r"no fastText model at nowhere/model.bin; make it with a train_classifier stage"):
-        step.filter(Document(text="x", id="d"))
-
-
 # ---------------------------------------------------------------------------------------------------- examples
 
 
-def test_bad_rows_are_counted_by_kind(tmp_path):
+def test_bad_rows_are_counted_by_kind(tmp_path: Path) -> None:
     rows = [
         {"text": "good one", "label": 1},
         {"text": "bad one", "label": 0},
@@ -157,7 +192,7 @@ def test_bad_rows_are_counted_by_kind(tmp_path):
         {"text": "...", "label": 1},
         ["a list"],
     ]
-    file = write(tmp_path / "e.jsonl", rows)
+    file = write_rows(tmp_path / "e.jsonl", [*rows])
     file.write_bytes(file.read_bytes() + b'{"text": "cut\n\n\xff\xfe\n')
     read, counts = read_examples(file)
     assert read == [("good one", 1), ("bad one", 0)]
@@ -174,19 +209,19 @@ def test_bad_rows_are_counted_by_kind(tmp_path):
     }
 
 
-def test_examples_may_be_gzipped(tmp_path):
+def test_examples_may_be_gzipped(tmp_path: Path) -> None:
     (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "label": true}\n'))
     assert read_examples(tmp_path / "e.jsonl.gz")[0] == [("a", 1)]
 
 
 @pytest.mark.parametrize("label", [0, 1])
-def test_one_label_alone_is_refused(params, tmp_path, label):
-    file = write(tmp_path / "e.jsonl", [{"text": f"text {i}", "label": label} for i in range(10)])
+def test_one_label_alone_is_refused(tmp_path: Path, label: int) -> None:
+    file = write_rows(tmp_path / "e.jsonl", [{"text": f"text {i}", "label": label} for i in range(10)])
     with pytest.raises(ValueError, match=rf"no rows with label {1 - label} to train on in .*e.jsonl .*needs both label 1"):
-        train(params, file, tmp_path / "out", seed=0)
+        train(parameters(), file, tmp_path / "out", seed=0)
 
 
-def test_the_split_keeps_the_balance_and_shares_no_row():
+def test_the_split_keeps_the_balance_and_shares_no_row() -> None:
     rows = [(f"g{i}", 1) for i in range(30)] + [(f"b{i}", 0) for i in range(70)]
     training, held_out = split(rows, 0.1, seed=5)
     assert sorted(training + held_out) == sorted(rows)
@@ -194,24 +229,3 @@ def test_the_split_keeps_the_balance_and_shares_no_row():
     assert len(held_out) == 10
     assert split(rows, 0.1, seed=5) == (training, held_out)
     assert split(rows, 0.1, seed=6) != (training, held_out)
-
-
-# ---------------------------------------------------------------------------------------------------- metrics
-
-
-def test_metrics_agree_with_a_count_by_hand():
-    labels, scores = [1, 1, 0, 1, 0], [0.95, 0.8, 0.7, 0.35, 0.05]
-    metrics = measure(labels, scores)
-    at = {row["threshold"]: row for row in metrics["at_thresholds"]}
-    assert at[0.5] == {"threshold": 0.5, "precision": 0.6667, "recall": 0.6667, "f1": 0.6667}
-    assert at[0.9] == {"threshold": 0.9, "precision": 1.0, "recall": 0.3333, "f1": 0.5}
-    assert metrics["average_precision"] == pytest.approx((1 + 1 + 3 / 4) / 3, abs=1e-6)
-
-
-def test_equal_scores_come_together_in_average_precision():
-    assert average_precision([1, 0, 0, 0], [0.5] * 4) == 0.25
-    assert average_precision([0, 0, 0, 1], [0.5] * 4) == 0.25
-
-
-def test_without_held_out_rows_there_are_no_metrics():
-    assert measure([], []) == {"at_thresholds": [], "average_precision": None}

@@ -1,0 +1,70 @@
+"""Labelled examples: rows of jsonl with `text` and `label` (1 good, 0 bad), read, split and balanced."""
+
+import gzip
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+from curation.classifier.text import normalize
+
+Row = tuple[str, int]  # normalized text, label
+
+
+def read_examples(path: Path) -> tuple[list[Row], dict[str, int]]:
+    """The good rows, equal texts once, and counts of all rows. Bad rows are counted by kind."""
+    counts: Counter[str] = Counter(rows=0, positive=0, negative=0)
+    labels: dict[str, int] = {}
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+        for line in file:
+            if not line.strip():
+                continue
+            counts["rows"] += 1
+            text, label, problem = _read_row(line)
+            if problem is None and text in labels:
+                problem = "duplicate" if labels[text] == label else "contradiction"
+            if problem is not None:
+                counts[problem] += 1
+                continue
+            labels[text] = label
+            counts["positive" if label else "negative"] += 1
+    return list(labels.items()), dict(counts)
+
+
+def _read_row(line: bytes) -> tuple[str, int, str | None]:
+    """Normalized text, label, and what is wrong with the row."""
+    try:
+        row = json.loads(line)
+    except ValueError:  # UnicodeDecodeError is one
+        return "", 0, "bad_json"
+    if not isinstance(row, dict):
+        return "", 0, "bad_json"
+    if not isinstance(row.get("text"), str):
+        return "", 0, "bad_text"
+    if not isinstance(row.get("label"), int) or row["label"] not in (0, 1):
+        return "", 0, "bad_label"
+    text = normalize(row["text"])
+    return text, int(row["label"]), None if text else "empty_text"
+
+
+def split(rows: list[Row], held_out_share: float, *, seed: int) -> tuple[list[Row], list[Row]]:
+    """Training and held-out rows, both shuffled, with the same share of each label."""
+    shuffled = random.Random(seed).sample(rows, len(rows))
+    training, held_out = [], []
+    for wanted in (1, 0):
+        of_label = [row for row in shuffled if row[1] == wanted]
+        num_held_out = round(len(of_label) * held_out_share)
+        held_out += of_label[:num_held_out]
+        training += of_label[num_held_out:]
+    return random.Random(seed).sample(training, len(training)), held_out
+
+
+def balanced(rows: list[Row]) -> list[Row]:
+    """As many rows of the more frequent label as there are of the other: the first ones, in the order given."""
+    left = dict.fromkeys((0, 1), min(Counter(label for _, label in rows).values()))
+    kept = []
+    for row in rows:
+        if left[row[1]]:
+            left[row[1]] -= 1
+            kept.append(row)
+    return kept
