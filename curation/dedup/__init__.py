@@ -1,0 +1,19 @@
+"""Exact, URL and near-duplicates, in five stages that ranks share by shards or by keys, so that no process holds all documents.
+
+    signatures  by shard: what the rest needs of each document, sorted by keys             signatures.py
+    candidates  by band keys: pairs of texts that share a MinHash band                     candidates.py
+    pairs       by pairs: those whose true Jaccard similarity is enough                    pairs.py
+    clusters    one process, some keys at a time: who stays, the evidence                  clusters.py
+    dedup       by shard: drops the others; if the page asks, an index of those who stay   drops.py
+
+MinHash only proposes; every dropped document is as similar to a kept one as the page demands. Decisions go by id and text, never
+by position: any sharding of the same documents keeps the same ones. A worker needs at most 2 GB.
+"""
+
+from curation.dedup.candidates import FindCandidates
+from curation.dedup.clusters import find_clusters
+from curation.dedup.drops import DropDuplicates, WriteIndex
+from curation.dedup.pairs import CheckPairs
+from curation.dedup.signatures import Signatures, WriteSignatures
+
+__all__ = ["CheckPairs", "DropDuplicates", "FindCandidates", "Signatures", "WriteIndex", "WriteSignatures", "find_clusters"]

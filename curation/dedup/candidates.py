@@ -1,0 +1,102 @@
+"""Pairs of texts that MinHash bands call similar: found by ranks, each in its share of all band keys.
+
+A text is its key; of documents with the same text one stands for all, so a page copied a million times makes no pairs.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from datatrove.data import DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+
+from curation.book import Book
+from curation.dedup.key_ranges import SortedWriter
+from curation.dedup.shingle_file import places
+from curation.dedup.shingles import Hashes, Numbers, fold
+from curation.dedup.signatures import Signatures, open_all
+
+NUM_NEIGHBOURS = 64  # buckets up to this size (+1) are compared whole
+NUM_FIRST = 32  # in larger ones every text is also compared with the most wanted ones
+CANDIDATE_SCHEMA = pa.schema([(name, pa.uint64()) for name in ("pair", "one", "other", "one_place", "other_place")])
+
+
+class FindCandidates(PipelineStep):
+    """Leaves candidates/<rank>.parquet. `folders`: signatures of these documents, then those of indexes; pairs within the
+    indexes are none of ours."""
+
+    name = "candidates"
+
+    def __init__(self, folders: list[Signatures], book: Book):
+        super().__init__()
+        self.folders = folders
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+        bands = open_all(self.folders, "bands")
+        num_own = len(self.folders[0].files("bands"))
+        writer = SortedWriter(self.book.folder / "candidates" / f"{rank:05d}.parquet", CANDIDATE_SCHEMA)
+        for low, high in bands.ranges(rank, world_size):
+            found, num_large = candidates_of(bands.read(low, high), num_own)
+            writer.write(found)
+            self.book.count("large_buckets", n=num_large)
+        writer.close()
+
+
+def candidates_of(bands: pa.Table, num_own: int) -> tuple[pa.Table, int]:
+    """Candidates among rows of bands, and how many buckets were too large to be compared whole. Files from num_own on are old."""
+    bands = bands.take(_shared(bands["key"].to_numpy()))
+    key, text, wanted = (bands[name].to_numpy() for name in ("key", "text", "wanted"))
+    file = bands["file"].to_numpy()
+    place = places(file, bands["start"].to_numpy())
+    is_new = file < num_own
+    order = np.lexsort((place, is_new, text, key))  # an old copy of a text comes first and stands for it
+    order = order[_first_of((key[order], text[order]))]
+    order = order[np.lexsort((text[order], wanted[order], is_new[order], key[order]))]
+    pairs, num_large = pairs_in_buckets(key[order])
+    pairs = order[pairs]
+    pairs = pairs[is_new[pairs].any(axis=1)]
+    turned = text[pairs[:, 0]] > text[pairs[:, 1]]
+    pairs[turned] = pairs[turned][:, ::-1]
+    one, other = text[pairs[:, 0]], text[pairs[:, 1]]
+    pair = fold(np.stack([one, other]))
+    new = np.unique(pair, return_index=True)[1]
+    columns = (pair, one, other, place[pairs[:, 0]], place[pairs[:, 1]])
+    return pa.table([pa.array(column[new]) for column in columns], schema=CANDIDATE_SCHEMA), num_large
+
+
+def _shared(keys: Hashes) -> Numbers:
+    """Where the keys are that occur more than once: most do not."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    shared: Numbers = order[np.r_[False, same][: len(keys)] | np.r_[same, False][: len(keys)]]
+    return shared
+
+
+def _first_of(columns: tuple[Hashes, ...]) -> npt.NDArray[np.bool_]:
+    """Marks the first of each run of equal rows."""
+    first = np.zeros(len(columns[0]), np.bool_)
+    first[:1] = True
+    for column in columns:
+        first[1:] |= column[1:] != column[:-1]
+    return first
+
+
+def pairs_in_buckets(keys: Hashes) -> tuple[Numbers, int]:
+    """(pairs, 2) of members of a bucket, from sorted keys; the more wanted one first. And how many buckets were too large to be
+    compared whole: a template shared by a million pages would make 5e11 pairs. There, each text meets its 64 neighbours in order
+    and the 32 most wanted texts."""
+    starts = np.flatnonzero(_first_of((keys,)))
+    sizes = np.diff(np.r_[starts, len(keys)])
+    made = [np.zeros((0, 2), np.int64)]
+    left = np.repeat(starts + sizes, sizes) - np.arange(len(keys)) - 1  # members of its bucket behind each member
+    for distance in range(1, NUM_NEIGHBOURS + 1):
+        first = np.flatnonzero(left >= distance)
+        if not len(first):
+            break
+        made.append(np.stack([first, first + distance], axis=1))
+    large = np.flatnonzero(sizes > NUM_NEIGHBOURS + 1)
+    for start, size in zip(starts[large].tolist(), sizes[large].tolist(), strict=True):
+        for wanted in range(start, start + NUM_FIRST):
+            far = np.arange(wanted + NUM_NEIGHBOURS + 1, start + size)
+            made.append(np.stack([np.full(len(far), wanted), far], axis=1))
+    return np.concatenate(made), len(large)

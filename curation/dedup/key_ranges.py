@@ -1,0 +1,139 @@
+"""Tables on disk that are sorted by a 64-bit key and read back a range of keys at a time.
+
+So rows that share a key meet, wherever they were written, without one process holding all of them: every rank leaves a
+sorted file, and whoever works on a range reads the row groups that touch it from all files. Keys are hashes, so ranges of
+one width hold about as many rows each.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.dedup.shingles import MULTIPLIER, Hashes
+
+NUM_KEYS = 1 << 64
+ROWS_PER_GROUP = 65_536
+BYTES_PER_RUN = 128_000_000  # sorted in memory at a time, by a writer
+BYTES_PER_RANGE = 128_000_000  # read at a time: about a fifth of what sorting and joining it takes
+
+
+class SortedWriter:
+    """A parquet file under a temporary name until it is closed. It is sorted in runs of what fits in memory, so that each row
+    group covers few keys. The first column is the key."""
+
+    def __init__(self, path: Path, schema: pa.Schema):
+        self.path = path
+        self.schema = schema
+        self._key = schema.names[0]
+        self._pending: list[pa.Table] = []
+        self._num_bytes = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        texts = [field.name for field in schema if pa.types.is_string(field.type)]
+        self._file = pq.ParquetWriter(
+            self._temporary, schema, compression="zstd" if texts else "none", use_dictionary=texts, write_statistics=[self._key]
+        )
+
+    def write(self, table: pa.Table) -> None:
+        if len(table):
+            self._pending.append(table)
+            self._num_bytes += table.nbytes
+        if self._num_bytes >= BYTES_PER_RUN:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._file.close()
+        self._temporary.replace(self.path)
+
+    def _flush(self) -> None:
+        if self._pending:
+            table = pa.concat_tables(self._pending)
+            self._pending, self._num_bytes = [], 0
+            order = np.argsort(table[self._key].to_numpy(), kind="stable")
+            self._file.write_table(table.take(order), row_group_size=ROWS_PER_GROUP)
+
+
+class SortedFiles:
+    """What SortedWriters of one schema left, as one table; `file` says which file a row came from."""
+
+    def __init__(self, paths: Sequence[Path]):
+        self.paths = paths
+        self.groups: list[tuple[int, int, int, int]] = []  # file, row group, smallest key, largest key
+        self.num_rows = 0
+        self.num_bytes = 0
+        for number, path in enumerate(paths):
+            metadata = pq.read_metadata(path)
+            self.num_rows += metadata.num_rows
+            for group in range(metadata.num_row_groups):
+                found = metadata.row_group(group)
+                keys = found.column(0).statistics
+                self.num_bytes += found.total_byte_size
+                self.groups.append((number, group, int(keys.min), int(keys.max)))
+        self.schema = pq.read_schema(paths[0]) if paths else None
+
+    def ranges(self, rank: int = 0, world_size: int = 1, *, num_bytes: int = 0) -> Iterator[tuple[int, int]]:
+        """One rank's share of all keys, cut so that each piece of it fits in memory. `num_bytes`: of other tables that are
+        read by the same ranges."""
+        parts = world_size * (1 + (self.num_bytes + num_bytes) // (BYTES_PER_RANGE * world_size))
+        bounds = [NUM_KEYS * part // parts for part in range(parts + 1)]
+        mine = range(parts * rank // world_size, parts * (rank + 1) // world_size)
+        yield from ((bounds[part], bounds[part + 1]) for part in mine)
+
+    def read(self, low: int, high: int, columns: list[str] | None = None) -> pa.Table:
+        """Rows whose key is at least low and below high, in no order."""
+        tables = []
+        wanted: dict[int, list[int]] = {}
+        for number, group, smallest, largest in self.groups:
+            if largest >= low and smallest < high:
+                wanted.setdefault(number, []).append(group)
+        for number, groups in wanted.items():
+            table = pq.ParquetFile(self.paths[number]).read_row_groups(groups, columns=columns)
+            keys = table.column(0).to_numpy()
+            inside = (keys >= np.uint64(low)) & (keys <= np.uint64(high - 1))
+            table = table if inside.all() else table.filter(pa.array(inside))
+            tables.append(table.append_column("file", pa.array(np.full(len(table), number, np.uint32))))
+        if tables:
+            return pa.concat_tables(tables)
+        assert self.schema is not None
+        fields = [field for field in self.schema if columns is None or field.name in columns]
+        return pa.schema([*fields, pa.field("file", pa.uint32())]).empty_table()
+
+
+class Spill:
+    """Rows on disk by ranges of a key until they are read again, the lowest range first."""
+
+    def __init__(self, folder: Path, num_parts: int):
+        self.folder = folder
+        self.num_parts = num_parts
+        self._files: dict[int, Any] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, table: pa.Table, keys: Hashes) -> None:
+        """`keys[i]`, spread evenly over 64 bits, decides where row i goes."""
+        part = (keys >> np.uint64(32)) * np.uint64(self.num_parts) >> np.uint64(32)
+        for number in np.unique(part).tolist():
+            if number not in self._files:
+                path = self.folder / f".{number:05d}.parquet.tmp"
+                self._files[number] = pq.ParquetWriter(path, table.schema, compression="none", use_dictionary=False)
+            self._files[number].write_table(table.filter(pa.array(part == number)) if self.num_parts > 1 else table)
+
+    def parts(self) -> Iterator[pa.Table | None]:
+        """Part by part, each thrown away once it was read; None where nothing lies."""
+        for file in self._files.values():
+            file.close()
+        for number in range(self.num_parts):
+            path = self.folder / f".{number:05d}.parquet.tmp"
+            yield pq.read_table(path) if number in self._files else None
+            path.unlink(missing_ok=True)
+        self._files = {}
+
+
+def spread(keys: Hashes) -> Hashes:
+    """One to one, and even over all 64 bits: smallest members of clusters, for one, are small numbers."""
+    mixed = keys * MULTIPLIER
+    return (mixed ^ (mixed >> np.uint64(32))) * MULTIPLIER

@@ -1,0 +1,97 @@
+"""All stages of deduplication on a few documents, and texts whose similarity is known."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from datatrove.data import Document
+
+from curation.book import Book, ShardWriter, read_shard
+from curation.dedup import CheckPairs, DropDuplicates, FindCandidates, Signatures, WriteIndex, WriteSignatures, find_clusters
+from recipes.schema import DedupStage
+
+PARAMS = DedupStage(do="dedup")
+WORDS = [f"{first}{second}" for first in ("al", "be", "ga", "de", "ep", "ze") for second in ("fa", "ta", "ma", "lon", "ro", "vu")]
+
+
+def text_of(seed: int, num_words: int = 200) -> str:
+    return " ".join(random.Random(seed).choices(WORDS, k=num_words))
+
+
+def changed(text: str, positions: list[int], word: str = "omega") -> str:
+    words = text.split()
+    for position in positions:
+        words[position] = word
+    return " ".join(words)
+
+
+def doc(id_: str, text: str, **metadata: object) -> Document:
+    return Document(text=text, id=id_, metadata=dict(metadata))
+
+
+def shard(docs: list[Document], num: int, seed: int = 0) -> list[list[Document]]:
+    docs = random.Random(seed).sample(docs, len(docs))
+    return [docs[rank::num] for rank in range(num)]
+
+
+class Run:
+    """Documents that lie in shards; `against`: runs whose kept documents are an index. `num_buckets`: ranks of the stages by
+    keys."""
+
+    def __init__(
+        self,
+        folder: Path,
+        shards: list[list[Document]],
+        params: DedupStage = PARAMS,
+        *,
+        against: "list[Run] | None" = None,
+        sources: tuple[str, ...] = (),
+        num_buckets: int = 2,
+    ):
+        self.folder = folder
+        self.num_shards = len(shards)
+        self.dropped: dict[str, tuple[str, str, float | None]] = {}
+        self.kept: list[Document] = []
+        for rank, docs in enumerate(shards):
+            writer = ShardWriter(folder / "documents" / f"{rank:05d}.parquet")
+            for one in docs:
+                writer.write(one)
+            writer.close()
+            book = Book(folder / "signatures")
+            step = WriteSignatures(params, writer.path.parent, book, stage=folder, seed=7, sources=sources)
+            step.run(None, rank, len(shards))
+        self.signatures = Signatures(folder / "signatures")
+        folders = [self.signatures, *(old.index() for old in against or ())]
+        self.book = Book(folder)
+        for rank in range(num_buckets):
+            FindCandidates(folders, self.book).run(None, rank, num_buckets)
+        for rank in range(num_buckets):
+            CheckPairs(folder, folders, params.min_jaccard, self.book).run(None, rank, num_buckets)
+        self.counts = find_clusters(folders, folder, params, folder, sources=sources)
+
+    def drop(self) -> "Run":
+        for rank in range(self.num_shards):
+            book = Book(self.folder / "kept")
+            book.rank = rank
+            DropDuplicates(self.folder / "documents", self.folder, book, stage=self.folder).run(None, rank, self.num_shards)
+            book.close()
+            self.kept += read_shard(self.folder / "kept" / "documents" / f"{rank:05d}.parquet")
+        for path in sorted((self.folder / "kept" / "dropped").rglob("*.parquet")):
+            for one in read_shard(path):
+                self.dropped[one.id] = (path.parent.name, one.metadata["duplicate_of"], one.metadata.get("jaccard"))
+        return self
+
+    def index(self) -> Signatures:
+        for rank in range(self.num_shards):
+            WriteIndex(self.signatures, self.folder, Book(self.folder / "index")).run(None, rank)
+        return Signatures(self.folder / "index")
+
+    @property
+    def kept_ids(self) -> list[str]:
+        return sorted(one.id for one in self.kept)
+
+    @property
+    def clusters(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = pq.read_table(self.folder / "clusters.parquet").to_pylist()
+        return found
