@@ -1,0 +1,1 @@
+"""Documents that hold benchmark items: found, dropped or cut, and certified."""

@@ -1,0 +1,161 @@
+"""Benchmark files, and what of their items documents are compared with.
+
+An item is its question. One that is too short to be told from other text is taken together with its options, else with its
+answer; an answer alone never contaminates. A worked solution of some length contaminates alone. Items that stay too short are
+counted, and a benchmark of which nothing could be found is an error.
+"""
+
+import gzip
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from curation.decontaminate.math_token_hashes import find_hashes
+from curation.decontaminate.math_tokens import find_tokens, normalise
+from recipes.schema import DecontaminateStage
+
+QUESTION_KEYS = ("question", "problem", "prompt", "input", "instruction", "query", "text")
+OPTION_KEYS = ("options", "choices")
+ANSWER_KEYS = ("answer", "final_answer", "target", "label", "correct")
+SOLUTION_KEYS = ("solution", "rationale", "explanation", "answer")  # GSM8K's answer is one
+COUNTS = ("items", "questions", "with_options", "with_answer", "solutions", "too_short", "repetitive")
+ID_KEYS = ("unique_id", "id", "idx", "index", "uid")
+
+
+@dataclass(frozen=True)
+class Item:
+    benchmark: str
+    name: str  # its own id, else its line
+    question: str
+    options: str
+    answer: str
+    solution: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A text of an item that is looked for: its question, with options or answer, or its solution."""
+
+    item: Item
+    name: str
+    text: str
+
+
+def read_items(benchmark: str, path: Path) -> Iterator[Item]:
+    """Items of a jsonl file, plain, .gz or .zst."""
+    if not path.is_file():
+        raise ValueError(f"benchmark {benchmark!r}: there is no file {path}; nothing can be decontaminated against it")
+    if path.suffix == ".zst":
+        content = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(path.read_bytes())).read()
+    else:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    num = 0
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)  # accepts NaN, which real files hold
+        except json.JSONDecodeError as error:
+            raise ValueError(f"benchmark {benchmark!r}: {path}, line {number} is not JSON ({error}); mend the file") from error
+        yield _item(benchmark, path, number, record)
+        num += 1
+    if not num:
+        raise ValueError(f"benchmark {benchmark!r}: {path} is empty; nothing can be decontaminated against it")
+
+
+def _item(benchmark: str, path: Path, number: int, record: Any) -> Item:
+    fields = {key.lower(): value for key, value in record.items()} if isinstance(record, dict) else {}
+    questions = [fields[key] for key in QUESTION_KEYS if isinstance(fields.get(key), str) and fields[key].strip()]
+    if not questions:
+        raise ValueError(
+            f"benchmark {benchmark!r}: {path}, line {number} has no question: keys {sorted(fields)}, wanted one of "
+            f"{', '.join(QUESTION_KEYS)}; rename the column that holds it"
+        )
+    body = fields.get("body")  # ASDiv and SVAMP tell the story there
+    names = [fields[key] for key in ID_KEYS if isinstance(fields.get(key), str | int)]
+    return Item(
+        benchmark,
+        name=str(names[0]) if names else f"line {number}",
+        question=f"{body} {questions[0]}" if isinstance(body, str) else questions[0],
+        options=_first(fields, OPTION_KEYS),
+        answer=_first(fields, ANSWER_KEYS),
+        solution=_first(fields, SOLUTION_KEYS),
+    )
+
+
+def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> str:
+    return next((text for key in keys if (text := _flat(fields.get(key)))), "")
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return "\n".join(filter(None, map(_flat, parts)))
+    return str(value) if isinstance(value, str | int | float) and value == value else ""  # NaN is no text
+
+
+class Benchmarks:
+    """The items of all files of a page, and `counts` of what became of them by benchmark."""
+
+    def __init__(self, files: Mapping[str, Path], params: DecontaminateStage):
+        if not files:
+            raise ValueError("decontamination has no benchmarks and would do nothing; name at least one benchmark file")
+        self.params = params
+        self.parts: list[Part] = []
+        self.counts: dict[str, dict[str, int]] = {}
+        self._num_tokens: dict[str, int] = {}
+        for name, path in files.items():
+            self._add(name, path)
+
+    def _add(self, name: str, path: Path) -> None:
+        counts = dict.fromkeys(COUNTS, 0)
+        items = list(read_items(name, path))
+        self._count_tokens([text for item in items for text in (*self._questions(item).values(), item.solution)])
+        for item in items:
+            counts["items"] += 1
+            question = self._question(item)
+            counts[question.name if question else "too_short"] += 1
+            solution = self._solution(item)
+            counts["solutions"] += solution is not None
+            self.parts += [part for part in (question, solution) if part]
+        self.counts[name] = counts
+        if counts["too_short"] == counts["items"] and not counts["solutions"]:
+            raise ValueError(
+                f"benchmark {name!r}: all {counts['items']} items of {path} are too short to be told from other text (fewer than "
+                f"ngram={self.params.ngram} words, or fewer than min_words={self.params.min_words} without mathematics), so "
+                "nothing would be found; lower ngram or min_words"
+            )
+
+    def _count_tokens(self, texts: list[str]) -> None:
+        """All at once: a call for each takes longer than what it does."""
+        self._num_tokens |= dict(zip(texts, np.diff(find_hashes(texts).offsets).tolist(), strict=True))
+
+    def _question(self, item: Item) -> Part | None:
+        texts = self._questions(item)
+        return next((Part(item, name, text) for name, text in texts.items() if self._can_be_told(text)), None)
+
+    def _questions(self, item: Item) -> dict[str, str]:
+        """Texts that stand for the question, by the name of what they are; the first that can be told from others is taken."""
+        texts = {"questions": item.question}
+        if "options" in self.params.parts and item.options:
+            texts["with_options"] = f"{item.question}\n{item.options}"
+        if "answer" in self.params.parts and item.answer:
+            texts["with_answer"] = f"{item.question}\n{item.answer}"
+        return texts
+
+    def _can_be_told(self, text: str) -> bool:
+        """Whether a text is more than a few common words: "Which of the following are true" is on many pages."""
+        length = self._num_tokens[text]
+        has_mathematics = length < self.params.min_words and any(not t.isalpha() for t, _, _ in find_tokens(normalise(text)))
+        return length >= self.params.ngram and (length >= self.params.min_words or has_mathematics)
+
+    def _solution(self, item: Item) -> Part | None:
+        is_wanted = "solution" in self.params.parts and item.solution
+        is_long = is_wanted and self._num_tokens[item.solution] >= self.params.min_solution_words
+        return Part(item, "solutions", item.solution) if is_long else None

@@ -1,0 +1,240 @@
+"""The compiled part of math_token_hashes.py: the pattern of math_tokens.py, byte by byte.
+
+Imported only where it runs: the first call of a machine compiles (a few seconds), later ones read numba's cache.
+"""
+
+import numpy as np
+
+from curation.compiled import njit
+
+NUMBER, WORD = np.uint64(1), np.uint64(2)  # the lowest bits of a token's hash; a word has three letters, or is an ideograph
+ANY_NUMBER = np.uint64(0x5851F42D4C957F2C) | NUMBER
+FNV_START = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
+_START, _PRIME = np.uint64(FNV_START), np.uint64(FNV_PRIME)
+_MIX = np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's finaliser
+_HALF = np.uint64(33)
+LAYOUT, PLAIN = -1, 0  # marks beside NUMBER and WORD: no token, and a token that is neither
+_MARKS, NUMBER_MARK, WORD_MARK = NUMBER | WORD, 1, 2
+WORD_BYTES = 3
+
+# What `re` calls a word character is from DIGIT to UNDERSCORE; what is not more than SPACE is no part of a token.
+OTHER, SPACE, DIGIT, LETTER, IDEOGRAPH, UNDERSCORE, BACKSLASH, MINUS, COMPARISON, SIGN = range(10)
+_FRAC = np.frombuffer(b"frac", np.uint8)
+_BEGIN, _END = np.frombuffer(b"begin", np.uint8), np.frombuffer(b"end", np.uint8)
+_CAPITALS = (np.uint8(ord("A")), np.uint8(ord("Z")))
+_TO_LOWER = np.uint8(32)
+NUM_SPELLING_SLOTS = 1024
+
+
+@njit(cache=True)
+def foreign_runs(content):  # type: ignore[no-untyped-def]
+    """Start, end, start, end ... of runs of bytes outside ASCII."""
+    runs = np.empty(len(content) + 2, np.int64)
+    count, i = 0, 0
+    while i < len(content):
+        if content[i] >= 0x80:
+            runs[count] = i
+            while i < len(content) and content[i] >= 0x80:
+                i += 1
+            runs[count + 1] = i
+            count += 2
+        i += 1
+    return runs[:count]
+
+
+@njit(cache=True)
+def find_all(content, bounds, kinds, keys, tokens, marks, hashes, starts, ends):  # type: ignore[no-untyped-def]
+    offsets = np.zeros(len(bounds), np.int64)
+    count = 0
+    for text in range(len(bounds) - 1):
+        first, last = bounds[text], bounds[text + 1]
+        i = first
+        while i < last:
+            start = i
+            i, hashed = _ascii_word(content, i, last, kinds)
+            mark = _mark_of_word(i - start)
+            if i < last and (content[i] >= 0x80 or i == start):  # the most of a text never gets here
+                i, hashed, mark = _next(content, start, first, last, kinds, keys, tokens, marks)
+            if mark != LAYOUT:
+                mixed = (hashed ^ (hashed >> _HALF)) * _MIX
+                mixed ^= mixed >> _HALF
+                hashes[count] = (mixed & ~_MARKS) | np.uint64(mark)
+                starts[count], ends[count] = start - first, i - first
+                count += 1
+            while i < last and content[i] < 0x80 and kinds[content[i]] <= SPACE:
+                i += 1
+        offsets[text + 1] = count
+    return offsets
+
+
+@njit(cache=True, inline="always")
+def _ascii_word(content, i, last, kinds):  # type: ignore[no-untyped-def]
+    hashed = _START
+    while i < last and content[i] < 0x80 and kinds[content[i]] == LETTER:
+        hashed = (hashed ^ np.uint64(content[i] | _TO_LOWER)) * _PRIME
+        i += 1
+    return i, hashed
+
+
+@njit(cache=True, inline="always")
+def _mark_of_word(num_bytes):  # type: ignore[no-untyped-def]
+    return WORD_MARK if num_bytes >= WORD_BYTES else PLAIN
+
+
+@njit(cache=True)
+def _next(content, i, first, last, kinds, keys, tokens, marks):  # type: ignore[no-untyped-def]
+    """(where it goes on, unmixed hash, mark)."""
+    code, width = _character(content, i)
+    kind = kinds[code]
+    if kind == LETTER:
+        hashed, start = _START, i
+        while i < last:
+            code, width = _character(content, i)
+            if kinds[code] != LETTER:
+                break
+            for _ in range(width):
+                byte = content[i]
+                byte = byte + _TO_LOWER if _CAPITALS[0] <= byte <= _CAPITALS[1] else byte
+                hashed = (hashed ^ np.uint64(byte)) * _PRIME
+                i += 1
+        return i, hashed, _mark_of_word(i - start)
+    if kind == DIGIT:
+        return _number(content, i, first, last, kinds)
+    if kind == IDEOGRAPH:
+        return i + width, _extend(_START, content, i, i + width), _mark_of_word(width)
+    if kind == BACKSLASH:
+        return _command(content, i, last, kinds, keys, tokens, marks)
+    if kind == MINUS:
+        hashed = _extend(_START, content, i, i + 1)
+        while i < last and content[i] == ord("-"):
+            i += 1
+        return i, hashed, PLAIN
+    if kind == COMPARISON and i + 1 < last and content[i + 1] == ord("="):
+        return _spelled(i + 2, _extend(_START, content, i, i + 2), keys, tokens, marks)
+    is_sign = kind == SIGN or (kind == COMPARISON and code != ord("!"))
+    return i + width, _extend(_START, content, i, i + 1), PLAIN if is_sign else LAYOUT
+
+
+@njit(cache=True)
+def _character(content, i):  # type: ignore[no-untyped-def]
+    """(code point, bytes it takes)."""
+    byte = np.int64(content[i])
+    if byte < 0x80:
+        return byte, 1
+    if byte < 0xE0:
+        return (byte & 0x1F) << 6 | (content[i + 1] & 0x3F), 2
+    if byte < 0xF0:
+        return (byte & 0x0F) << 12 | np.int64(content[i + 1] & 0x3F) << 6 | (content[i + 2] & 0x3F), 3
+    high = (byte & 0x07) << 18 | np.int64(content[i + 1] & 0x3F) << 12
+    return high | np.int64(content[i + 2] & 0x3F) << 6 | (content[i + 3] & 0x3F), 4
+
+
+@njit(cache=True)
+def _extend(hashed, content, start, end):  # type: ignore[no-untyped-def]
+    for i in range(start, end):
+        hashed = (hashed ^ np.uint64(content[i])) * _PRIME
+    return hashed
+
+
+@njit(cache=True)
+def _spelled(end, hashed, keys, tokens, marks):  # type: ignore[no-untyped-def]
+    slot = np.int64(hashed % np.uint64(NUM_SPELLING_SLOTS))
+    while keys[slot]:
+        if keys[slot] == hashed:
+            return end, tokens[slot], marks[slot]
+        slot = (slot + 1) % NUM_SPELLING_SLOTS
+    return end, hashed, PLAIN
+
+
+@njit(cache=True)
+def _equals(content, start, end, word):  # type: ignore[no-untyped-def]
+    if end - start != len(word):
+        return False
+    same = True
+    for k in range(len(word)):
+        same &= content[start + k] == word[k]
+    return same
+
+
+@njit(cache=True)
+def _command(content, i, last, kinds, keys, tokens, marks):  # type: ignore[no-untyped-def]
+    end = i + 1
+    while end < last and content[end] < 0x80 and kinds[content[end]] == LETTER:
+        end += 1
+    if end == i + 1:  # \, is layout; of \1, \_ and \é the backslash is nothing
+        if end == last:
+            return end, _START, LAYOUT
+        code, width = _character(content, end)
+        kind = kinds[code]
+        is_word = DIGIT <= kind <= UNDERSCORE
+        return end if is_word else end + width, _START, LAYOUT
+    if _equals(content, i + 1, end, _BEGIN) or _equals(content, i + 1, end, _END):
+        close = _environment(content, end, last, kinds)
+        if close:
+            return close, _START, LAYOUT
+    return _spelled(end, _extend(_START, content, i, end), keys, tokens, marks)
+
+
+@njit(cache=True)
+def _environment(content, i, last, kinds):  # type: ignore[no-untyped-def]
+    """The end of {name} behind white space; 0 if there is none."""
+    while i < last:
+        code, width = _character(content, i)
+        if kinds[code] != SPACE:
+            break
+        i += width
+    if i == last or content[i] != ord("{"):
+        return 0
+    i += 1
+    while i < last and content[i] != ord("{") and content[i] != ord("}"):
+        i += 1
+    return i + 1 if i < last and content[i] == ord("}") else 0
+
+
+@njit(cache=True)
+def _digits(content, i, last, kinds, most):  # type: ignore[no-untyped-def]
+    """(where a run of digits ends, how many they are), at most `most`."""
+    count = 0
+    while i < last and count < most:
+        code, width = _character(content, i)
+        if kinds[code] != DIGIT:
+            break
+        i += width
+        count += 1
+    return i, count
+
+
+@njit(cache=True)
+def _number(content, i, first, last, kinds):  # type: ignore[no-untyped-def]
+    only_one = i - first >= 4 and _equals(content, i - 4, i, _FRAC)
+    end, _ = _digits(content, i, last, kinds, 1 if only_one else last)
+    hashed = _extend(_START, content, i, end)
+    if only_one:
+        return end, hashed, NUMBER_MARK
+    while True:
+        group = _separator(content, end, last)
+        after, count = _digits(content, group, last, kinds, 4) if group else (0, 0)
+        if count != 3:
+            break
+        hashed = _extend(hashed, content, group, after)
+        end = after
+    if end < last and content[end] == ord("."):
+        after, count = _digits(content, end + 1, last, kinds, last)
+        if count:
+            hashed = _extend(hashed, content, end, after)
+            end = after
+    return end, hashed, NUMBER_MARK
+
+
+@njit(cache=True)
+def _separator(content, i, last):  # type: ignore[no-untyped-def]
+    r"""The end of a separator of thousands: , or {,} or \, or \! or ,\! ; 0 if there is none."""
+    left = last - i
+    if left > 2 and content[i] == ord("{") and content[i + 1] == ord(",") and content[i + 2] == ord("}"):
+        return i + 3
+    if left > 1 and content[i] == ord("\\") and (content[i + 1] == ord(",") or content[i + 1] == ord("!")):
+        return i + 2
+    if left > 2 and content[i] == ord(",") and content[i + 1] == ord("\\") and content[i + 2] == ord("!"):
+        return i + 3
+    return i + 1 if left > 0 and content[i] == ord(",") else 0
