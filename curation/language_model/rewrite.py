@@ -1,0 +1,88 @@
+"""Rewrites documents by a language model, as MegaMath-Web-Pro-Max does with Llama-3.1-70B-Instruct (OctoThinker, appendix).
+
+A document is cut into chunks, each is asked for on its own, and an answer is taken only when it is faithful
+(faithfulness.py). What the models of Web-Pro-Max added or lost is not published; here every rejection is counted by
+its reason. Decontamination belongs behind this stage: a model can write a benchmark's problem from memory.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from datatrove.data import Document, DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
+
+from curation.book import EXAMPLE_CHARS, Book
+from curation.language_model.chat import Question
+from curation.language_model.chunks import Chunk, split
+from curation.language_model.client import Client
+from curation.language_model.faithfulness import problem
+from curation.language_model.prompt import fill, read_prompt
+from recipes.schema import RewriteStage
+
+Piece = tuple[int, Document, Chunk]  # the document's place in the shard: ids may come twice
+Outcome = tuple[str, str]  # the text that was written, and the reason not to take it ("" to take it)
+
+
+class RewriteDocuments(PipelineStep):
+    """Replaces texts; metadata say how many chunks a document had, how many were rewritten, and why others were not."""
+
+    type = "REWRITE"
+    name = "language model"
+
+    def __init__(self, params: RewriteStage, prompt: Path, answers: Path, seed: int, book: Book):
+        super().__init__()
+        self.params = params
+        self.prompt = prompt
+        self.answers = answers
+        self.seed = seed
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        prompt = read_prompt(self.prompt)
+        with Client(self.params.endpoint, self.answers, rank, world_size) as client:
+            outcomes = client.map(lambda piece: self._rewrite(client, prompt, piece[2].text), self._pieces(data))
+            for _, group in groupby(outcomes, key=lambda entry: entry[0][0]):
+                pieces = list(group)
+                doc = self._join(pieces[0][0][1], [(chunk, *outcome) for (_, _, chunk), outcome in pieces])
+                if doc is not None:
+                    yield doc
+            client.report(self.book.count)
+
+    def _pieces(self, data: DocumentsPipeline) -> Iterator[Piece]:
+        for number, doc in enumerate(data or ()):
+            for chunk in split(doc.text, self.params.max_chunk_chars):
+                yield number, doc, chunk
+
+    def _rewrite(self, client: Client, prompt: str, source: str) -> Outcome:
+        if not source:
+            return "", "empty"
+        question = Question((("user", fill(prompt, source)),), max_tokens=self.params.max_answer_tokens, seed=self.seed)
+        for answer in client.tries(question, self.params.attempts):
+            written = answer.text.strip()
+            reason = answer.problem or ("cut_off" if answer.finish == "length" else problem(written, source, self.params))
+            if not reason:
+                break
+        return written, reason
+
+    def _join(self, doc: Document, chunks: list[tuple[Chunk, str, str]]) -> Document | None:
+        """The document with its chunks as they are to be; None when it was dropped."""
+        rejected: dict[str, int] = {}
+        parts, before = [], doc.text
+        for chunk, written, reason in chunks:
+            self.book.count("chunks", "rewritten" if not reason else f"rejected_{reason}")
+            if reason:
+                rejected[reason] = rejected.get(reason, 0) + 1
+                self.book.example(f"rejected/{reason}", doc, source=chunk.text[:EXAMPLE_CHARS], answer=written[:EXAMPLE_CHARS])
+            parts.append(chunk.before + (chunk.text if reason else written) + chunk.behind)
+        reasons = dict(sorted(rejected.items()))
+        doc.metadata["rewrite"] = {"chunks": len(chunks), "rewritten": len(chunks) - sum(reasons.values()), "rejected": reasons}
+        if reasons and self.params.on_reject == "drop":
+            self.book.drop(doc, "rewrite_rejected", max(reasons, key=lambda reason: reasons[reason]))
+            return None
+        how = "whole" if not reasons else "part" if len(chunks) > sum(reasons.values()) else "kept"
+        self.book.count("rewritten", how)
+        doc.text = "".join(parts)
+        if how != "kept":
+            self.book.example("rewritten", doc, before=before[:EXAMPLE_CHARS])
+        return doc
