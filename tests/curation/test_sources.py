@@ -1,10 +1,7 @@
 """Raw files are read whatever state they are in: damage is counted by type and named, the other documents are kept."""
 
 import gzip
-import io
-import tarfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +10,7 @@ import zstandard
 from datatrove.data import Document
 
 from curation.book import Book
-from curation.sources import ReadSource
+from curation.sources.read import ReadSource
 from recipes.schema import Source
 
 
@@ -178,18 +175,3 @@ def test_ranks_share_the_files_without_overlap(tmp_path: Path) -> None:
 def test_no_file_at_all_is_an_error_that_names_the_place(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"source 'test': no file matches .*nowhere"):
         read(tmp_path / "nowhere*.jsonl", "jsonl")
-
-
-def test_good_and_broken_warcs_of_a_peer_never_stop_the_reader(shared_data: Path, tmp_path: Path) -> None:
-    found: dict[str, Any] = {}
-    with tarfile.open(shared_data / "peer-tests" / "warcio_test_warcs.tar.gz") as archive:
-        for member in archive.getmembers():
-            stream = archive.extractfile(member)
-            if stream is not None:
-                path = tmp_path / Path(member.name).name
-                path.write_bytes(io.BytesIO(stream.read()).getvalue())
-                found[path.name] = read(path)[1].counts
-    assert found["example.warc.gz"]["records"] >= 1
-    assert "unreadable" not in found["example.warc.gz"]
-    assert found["example.arc"]["unreadable"] == {"records": {"corrupt_warc": 1}}
-    assert "unreadable" in found["example-trunc.warc"]

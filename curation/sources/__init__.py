@@ -1,0 +1,1 @@
+"""Raw files in: WARC, jsonl and parquet, packed or not, damaged or not."""
