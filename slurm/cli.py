@@ -1,60 +1,19 @@
 """The command line. Exit status: 0 done, 1 failed, 2 the user's mistake, 75 interrupted but resumable."""
 
-import json
 import shutil
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 import yaml
-from rich.console import Console
-from rich.markup import escape
 
 from recipes.load import groups, pages
 from recipes.stage import write_stage
 from slurm.completion import OverrideType, PageType
+from slurm.console import as_json, complain, console, print_json, shown, takes_page, tells_mistakes
 from slurm.plan import Plan, plan, refuse_problems
-
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-complaints = Console(stderr=True, highlight=False)
-
-
-def tells_mistakes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A user's mistake (ValueError) becomes one line and exit status 2."""
-
-    @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except (json.JSONDecodeError, UnicodeDecodeError):  # ours, although Python calls them ValueError
-            raise
-        except ValueError as error:
-            complain("error:", str(error))
-            sys.exit(2)
-
-    return wrapped
-
-
-def takes_page(command: Callable[..., Any]) -> Callable[..., Any]:
-    """PAGE and overrides, of which something may be mistaken."""
-    overrides = click.argument("overrides", nargs=-1, type=OverrideType())
-    return click.argument("page", type=PageType())(overrides(tells_mistakes(command)))
-
-
-def complain(what: str, text: str) -> None:
-    """One line on standard error. The text is not read as markup: paths and logs hold brackets."""
-    complaints.print(f"[red]{what}[/] {escape(text)}", soft_wrap=True)
-
-
-as_json = click.option("--json", "json_", is_flag=True, help="Print one JSON object.")
-
-
-def print_json(record: dict[str, Any]) -> None:
-    click.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2))
+from slurm.questions import diff, trace, why
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,6 +27,8 @@ def main() -> None:
     midtrain run train/demo                         do it (again: goes on where it was)
     midtrain run train/demo branch=demo_long        only one branch
     midtrain plan train/octothinker_3b branch=long cluster=h100
+    midtrain why https://example.org/page           what became of a document
+    midtrain diff curate/demo_web "curate/demo_web seed=2"
 
     Overrides are Hydra's: key=value, group=option, ~key; DATASET:key=value reaches a dataset's page.
     Shell completion: eval "$(_MIDTRAIN_COMPLETE=bash_source midtrain)"
@@ -162,11 +123,6 @@ def walk(planned: Plan) -> int:
     return status
 
 
-def shown(path: Path) -> str:
-    """Relative to where the user stands, if below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
 @main.command()
 @takes_page
 @as_json
@@ -213,38 +169,6 @@ def verify(page: str, overrides: tuple[str, ...], json_: bool) -> None:
         if record["unfinished"]:
             console.print(f"not finished, so not verified: {', '.join(record['unfinished'])}")
     sys.exit(0 if record["unchanged"] and record["stages"] else 1)
-
-
-@main.command()
-@click.argument("run_", metavar="RUN")
-@click.option("--step", type=int, required=True, help="Step of the stage, from 1.")
-@click.option("--root", default="runs", help="Folder of the results.")
-@as_json
-@tells_mistakes
-def trace(run_: str, step: int, root: str, json_: bool) -> None:
-    """The documents of one step's batch: id, url, source. RUN is PAGE/STAGE or a stage folder.
-
-    \b
-    midtrain trace train/demo/decay_long --step 7
-    """
-    from pretrain.ledger import trace as trace_step
-    from slurm.results import find_stage
-
-    folder = find_stage(run_, Path(root)).folder
-    rows = trace_step(folder, step)
-    if json_:
-        print_json({"run": str(folder), "step": step, "documents": rows})
-        return
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("sample", "dataset", "tokens", "source", "id", "url"):
-        table.add_column(column, justify="right" if column in ("sample", "tokens") else "left", overflow="fold")
-    for row in rows:
-        tokens = str(row["num_tokens"])
-        texts = (row["dataset"], tokens, row["source"], row["id"], row["url"])
-        table.add_row(str(row["sample"]), *(escape(str(text or "")) for text in texts))
-    console.print(table)
 
 
 @main.command()
@@ -304,6 +228,9 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
             folder = target
         click.echo(shown(folder))
 
+
+for command in (trace, why, diff):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -2,16 +2,28 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
-from recipes.schema import CurateRecipe, FilterStage, Strict
+import curation
+from curation.language_model.prompt import find_prompt, read_prompt
+from recipes.schema import (
+    DECIDES_ANSWERS,
+    LISTS,
+    CurateRecipe,
+    DecontaminateStage,
+    FilterStage,
+    LabelStage,
+    Strict,
+    TrainClassifierStage,
+    nearest,
+)
 from recipes.stage import Input, Stage
 
 _READS_SOURCES = ("read", "extract", "format")
-_PASSES_NOTHING_ON = (
-    "sample",
-    "train_classifier",
-)  # they read no documents of their page, and the stage behind them neither theirs
+_READS_NO_DOCUMENTS = ("sample", "train_classifier", "discover_domains", "choose_threshold")
+_PASSES_NOTHING_ON = (*_READS_NO_DOCUMENTS, "draw", "label", "score")  # the stage behind reads the documents of the one before
 
 
 class Planner(Protocol):
@@ -39,6 +51,7 @@ class Page:
     recipe: CurateRecipe
     stages: dict[str, Stage] = field(default_factory=dict)
     documents: Stage | None = None
+    drawn: Stage | None = None  # a sample of documents, for the label stages behind it
 
     def stage(self, name: str, do: str, params: dict[str, Any], inputs: dict[str, Input], **run: Any) -> Stage:
         return self.planner.stage(self.recipe, name, "curation", do, params, inputs, run)
@@ -50,45 +63,72 @@ class Page:
                 yield stage
             if spec.do not in _PASSES_NOTHING_ON:
                 self.documents = self.stages[name]
+            if spec.do == "draw":
+                self.drawn = self.stages[name]
 
     def _expand(self, name: str, spec: Any) -> Iterator[Stage]:
         """The stages of one name on the page; the last one carries the name."""
         params, inputs = params_of(spec), self._inputs(name, spec)
-        if spec.do in _PASSES_NOTHING_ON:
-            yield self.stage(name, spec.do, params | {"seed": self.recipe.seed}, inputs)
-            return
         if spec.do in _READS_SOURCES and self.documents is None:
             params["sources"] = {key: {"format": s.format, "columns": s.columns} for key, s in self.recipe.sources.items()}
         if spec.do in _EXPANDED:
             yield from _EXPANDED[spec.do](self, name, params, inputs)
             return
+        if spec.do in _READS_NO_DOCUMENTS:
+            yield self.stage(name, spec.do, params | {"seed": self.recipe.seed}, inputs)
+            return
         yield self.stage(name, spec.do, params | self.sharded, inputs, **self.limits)
 
     def _inputs(self, name: str, spec: Any) -> dict[str, Input]:
         inputs: dict[str, Input] = {}
-        if spec.do not in _PASSES_NOTHING_ON and self.documents is not None:
-            inputs["documents"] = made(self.documents)
+        if spec.do not in _READS_NO_DOCUMENTS and self.documents is not None:
+            inputs["documents"] = made(self.drawn if spec.do == "label" and self.drawn else self.documents)
         elif spec.do in _READS_SOURCES:
             found = self.recipe.sources.items()
             inputs |= {f"source/{key}": self.planner.locate(s.path, f"sources.{key}.path") for key, s in found}
         if isinstance(spec, FilterStage):
             inputs |= self._models(spec, name)
-        for key in ("examples", "benchmarks"):
+        for key in ("examples", "out_of_distribution", "benchmarks"):
             given = getattr(spec, key, {})
             paths = given.items() if isinstance(given, dict) else [("", given)]
-            inputs |= {f"{key}/{k}".rstrip("/"): self.planner.locate(p, f"stages.{name}.{key}.{k}") for k, p in paths}
+            inputs |= {f"{key}/{k}".rstrip("/"): self._file(p, f"stages.{name}.{key}.{k}".rstrip(".")) for k, p in paths}
+        if hasattr(spec, "prompt"):
+            inputs["prompt"] = self._prompt(spec.prompt, f"stages.{name}.prompt")
         return inputs
+
+    def _prompt(self, name: str, key: str) -> Input:
+        file = find_prompt(name)
+        if Path(file).is_file():
+            read_prompt(Path(file))  # what is wrong with it is said now, not in the queue
+        return self.planner.locate(file, key)
+
+    def _file(self, path: str, key: str) -> Input:
+        """What a label stage of the same page leaves, or a file."""
+        if isinstance(self.recipe.stages.get(path), LabelStage) and path in self.stages:
+            return made(self.stages[path], "examples.jsonl")
+        return self.planner.locate(path, key)
 
     def _models(self, spec: FilterStage, name: str) -> dict[str, Input]:
         """Models that filters name: a classifier stage of the same page, or a file."""
         inputs = {}
         for filter_name, parameters in spec.filters.items():
             model = getattr(parameters, "model", None)
-            if model in self.stages:
-                inputs[f"model/{filter_name}"] = made(self.stages[model], "model.bin")
-            elif model is not None:
-                inputs[f"model/{filter_name}"] = self.planner.locate(model, f"stages.{name}.filters.{filter_name}.model")
+            if model is not None:
+                inputs[f"model/{filter_name}"] = self.model(model, f"stages.{name}.filters.{filter_name}.model")
         return inputs
+
+    def model(self, model: str, key: str) -> Input:
+        """What a classifier stage of the same page leaves, or a file."""
+        spec = self.recipe.stages.get(model)
+        if isinstance(spec, TrainClassifierStage) and model in self.stages:
+            return made(self.stages[model], spec.file_name)
+        return self.planner.locate(model, key)
+
+    def sites(self, path: str, key: str) -> Input:
+        """What a discover_domains stage of the same page leaves, or a file."""
+        if path in self.stages and self.stages[path].do == "discover_domains":
+            return made(self.stages[path], "sites.tsv")
+        return self.planner.locate(path, key)
 
     @property
     def sharded(self) -> dict[str, Any]:
@@ -99,15 +139,70 @@ class Page:
         return {key: getattr(self.recipe, key) for key in ("max_unreadable_records", "max_unreadable_files")}
 
 
+def _filter(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
+    """Documents are measured, then judged: thresholds are no part of the first stage's identity, nor is the order of filters."""
+    documents = inputs.pop("documents")
+    measured_by = {}
+    for filter_name in sorted(params["filters"]):
+        lists = _lists(page, params["filters"][filter_name], inputs, f"filters.{filter_name}", name)
+        measured_by[filter_name] = lists
+        params["filters"][filter_name] = {k: v for k, v in params["filters"][filter_name].items() if k not in lists}
+    inputs = {"documents": documents, **dict(sorted(inputs.items()))}
+    features = page.stage(f"{name}_features", "features", {"filters": measured_by} | page.sharded, inputs)
+    yield features
+    judged = {"documents": documents, "features": made(features)}
+    yield page.stage(name, "filter", params | page.sharded, judged, **page.limits)
+
+
+def _clean(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
+    params |= _lists(page, params, inputs, "", name)
+    yield page.stage(name, "clean", params | page.sharded, inputs, **page.limits)
+
+
+def _lists(page: Page, given: dict[str, Any], inputs: dict[str, Input], where: str, name: str) -> dict[str, list[str]]:
+    """Word lists are inputs, known by their content. Adds them, and returns their roles by the keys that name them."""
+    roles: dict[str, list[str]] = {}
+    for key in (key for key in LISTS if key in given):
+        path = f"{where}.{key}".lstrip(".")
+        roles[key] = [f"list.{path}.{number}" for number in range(len(given[key]))]
+        for number, listed in enumerate(given[key]):
+            inputs[roles[key][number]] = page.planner.locate(_list_file(listed), f"stages.{name}.{path}.{number}")
+    return roles
+
+
+def _list_file(name: str) -> str:
+    """A shipped list's file; any other name is a path."""
+    shipped = Path(curation.__file__).parent / "filters" / "lists" / f"{name}.txt"
+    return str(shipped) if shipped.is_file() else name
+
+
 def _dedup(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
-    """Signatures by rank, then clusters over all of them; what is left is for the ranks that drop documents."""
-    banding = {key: params[key] for key in ("ngram", "num_bands", "rows_per_band")}
-    banding |= {"seed": page.recipe.seed} | page.sharded
-    signatures = page.stage(f"{name}_signatures", "dedup_signatures", banding, inputs)
+    """Ranks share the work by shards, then by keys; one process says who stays; then shards again (curation/dedup)."""
+    against = {
+        f"against/{key}": page.planner.locate(path, f"stages.{name}.against.{key}") for key, path in params["against"].items()
+    }
+    rule = {"keep": params["keep"], "url": params["url"], "source_order": list(page.recipe.sources)}
+    rule["source_order"] = rule["source_order"] if "source" in params["keep"] else []
+    banding = {key: params[key] for key in ("ngram", "num_bands", "rows_per_band")} | rule | {"seed": page.recipe.seed}
+    signatures = page.stage(f"{name}_signatures", "dedup_signatures", banding | page.sharded, inputs)
     yield signatures
-    clusters = page.stage(f"{name}_clusters", "dedup_clusters", params, {**inputs, "signatures": made(signatures)})
+    found = {"signatures": made(signatures), **against}
+    candidates = page.stage(f"{name}_candidates", "dedup_candidates", page.sharded, found)
+    yield candidates
+    checked = {"min_jaccard": params["min_jaccard"]} | page.sharded
+    pairs = page.stage(f"{name}_pairs", "dedup_pairs", checked, {**found, "candidates": made(candidates)})
+    yield pairs
+    clusters = page.stage(f"{name}_clusters", "dedup_clusters", rule, {**found, "pairs": made(pairs)})
     yield clusters
+    if params["index"]:
+        kept = {"signatures": made(signatures), "clusters": made(clusters)}
+        yield page.stage(f"{name}_index", "dedup_index", page.sharded, kept)
     yield page.stage(name, "dedup", page.sharded, {**inputs, "clusters": made(clusters)}, **page.limits)
+
+
+def _decontaminate(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
+    del params["canaries"]  # the certificate's
+    yield page.stage(name, "decontaminate", params | page.sharded, inputs, **page.limits)
 
 
 def _tokenize(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
@@ -115,11 +210,79 @@ def _tokenize(page: Page, name: str, params: dict[str, Any], inputs: dict[str, I
     inputs["tokenizer"] = page.planner.locate(str(page.recipe.tokenizer), "tokenizer")
     shards = page.stage(f"{name}_shards", "tokenize_shards", params | page.sharded, inputs)
     yield shards
-    yield page.stage(name, "tokenize", {"num_ranks": page.recipe.shards}, {"shards": made(shards)}, **page.limits)
+    tokens = page.stage(name, "tokenize", {"num_ranks": page.recipe.shards}, {"shards": made(shards)}, **page.limits)
+    yield tokens
+    yield from _certificate(page, tokens)
+
+
+def _certificate(page: Page, tokens: Stage) -> Iterator[Stage]:
+    """Of the tokens, if their documents were decontaminated: by the last such stage before them."""
+    found = {
+        name: spec for name, spec in page.recipe.stages.items() if isinstance(spec, DecontaminateStage) and name in page.stages
+    }
+    if found:
+        name, spec = list(found.items())[-1]
+        files = {role: entry for role, entry in page.stages[name].inputs.items() if role.startswith("benchmarks/")}
+        inputs = {"documents": made(page.stages[name]), "tokens": made(tokens), **files}
+        yield page.stage("certificate", "certificate", params_of(spec) | {"seed": page.recipe.seed}, inputs)
+
+
+def _label(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
+    """Scores by rank, then one process joins them to examples: another threshold asks nobody again."""
+    threshold = {"min_score": params.pop("min_score"), "num_ranks": page.recipe.shards}
+    run = _take_endpoint(params) | page.limits
+    scores = page.stage(f"{name}_scores", "label_scores", params | {"seed": page.recipe.seed} | page.sharded, inputs, **run)
+    yield scores
+    yield page.stage(name, "label", threshold, {"scores": made(scores)})
+
+
+def _rewrite(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
+    run = _take_endpoint(params) | page.limits
+    yield page.stage(name, "rewrite", params | {"seed": page.recipe.seed} | page.sharded, inputs, **run)
+
+
+def _take_endpoint(params: dict[str, Any]) -> dict[str, Any]:
+    """Which model answers stays among the parameters; where it runs is returned: it is no part of a stage's identity."""
+    endpoint = params.pop("endpoint")
+    params |= {key: endpoint.pop(key) for key in DECIDES_ANSWERS}
+    return {"endpoint": endpoint}
+
+
+def _draw(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
+    """Keys by rank, a choice among all of them, then the ranks pass on what was chosen."""
+    documents, sites = {"documents": inputs["documents"]}, params.pop("sites")
+    listed = {} if sites is None else {"sites": page.sites(sites, f"stages.{name}.sites")}
+    keys = page.stage(f"{name}_keys", "draw_keys", params | {"seed": page.recipe.seed} | page.sharded, documents | listed)
+    yield keys
+    choice = page.stage(f"{name}_choice", "draw_choice", params | {"num_ranks": page.recipe.shards}, {"keys": made(keys)})
+    yield choice
+    yield page.stage(name, "draw", page.sharded, documents | {"choice": made(choice)}, **page.limits)
+
+
+def _score(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
+    inputs["model"] = page.model(params.pop("model"), f"stages.{name}.model")
+    yield page.stage(name, "score", page.sharded, inputs, **page.limits)
+
+
+def _reads_scores(do: str, page: Page, name: str, params: dict[str, Any], _inputs: dict[str, Input]) -> Iterator[Stage]:
+    scores = params.pop("scores")
+    scored = [other for other, stage in page.stages.items() if stage.do == "score"]
+    if scores not in scored:
+        raise ValueError(f"stages.{name}.scores={scores}: no score stage above it has this name; {nearest(scores, scored)}")
+    yield page.stage(name, do, params | {"num_ranks": page.recipe.shards}, {"scores": made(page.stages[scores])})
 
 
 _EXPANDED: dict[str, Callable[[Page, str, dict[str, Any], dict[str, Input]], Iterator[Stage]]] = {
+    "filter": _filter,
+    "clean": _clean,
+    "choose_threshold": partial(_reads_scores, "choose_threshold"),
+    "decontaminate": _decontaminate,
     "dedup": _dedup,
+    "discover_domains": partial(_reads_scores, "discover_domains"),
+    "draw": _draw,
+    "label": _label,
+    "rewrite": _rewrite,
+    "score": _score,
     "tokenize": _tokenize,
 }
 
@@ -132,4 +295,5 @@ def made(stage: Stage, inside: str = "") -> Input:
 
 def params_of(spec: Strict) -> dict[str, Any]:
     """What a stage's kind asks for; its input files are inputs."""
-    return {key: value for key, value in spec.model_dump(mode="json").items() if key not in ("do", "examples", "benchmarks")}
+    files = ("examples", "out_of_distribution", "benchmarks", "prompt")
+    return {key: value for key, value in spec.model_dump(mode="json").items() if key != "do" and key not in files}

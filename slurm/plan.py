@@ -186,15 +186,21 @@ class _Planner:
             self.outside.problem(f"{stage.name}: {error}")
 
     def _dataset(self, recipe: TrainRecipe, dataset: str) -> Input:
-        """The tokenize stage of the curate page of that name."""
+        """The last tokenize stage of the curate page of that name."""
         datasets = [page.removeprefix("curate/") for page in pages() if page.startswith("curate/")]
         if dataset not in datasets:
             hint = nearest(dataset, datasets)
             raise ValueError(f"page {recipe.page}: there is no dataset {dataset!r} (a page curate/{dataset}); {hint}")
-        last = list(self.stages_of(f"curate/{dataset}").values())[-1]
-        if last.do != "tokenize":
+        stages = list(self.stages_of(f"curate/{dataset}").values())
+        tokenized = [stage for stage in stages if stage.do == "tokenize"]
+        if not tokenized:
             raise ValueError(
-                f"page {recipe.page}: curate/{dataset} makes no dataset: it ends with {last.do!r}, not with tokenize"
+                f"page {recipe.page}: curate/{dataset} makes no dataset: it ends with {stages[-1].do!r} and has no tokenize stage"
+            )
+        if not any(stage.do == "certificate" for stage in stages):
+            self.outside.warn(
+                f"dataset {dataset!r} is not decontaminated, and has no certificate: curate/{dataset} has no decontaminate stage "
+                "before tokenize"
             )
         page = self.recipes[f"curate/{dataset}"]
         assert isinstance(page, CurateRecipe)
@@ -203,7 +209,7 @@ class _Planner:
                 f"page {recipe.page}: tokenizer={recipe.tokenizer!r}, but dataset {dataset!r} is tokenized with "
                 f"{page.tokenizer!r}; set {dataset}:tokenizer=… or tokenizer=… to the same"
             )
-        return made(last)
+        return made(tokenized[-1])
 
     # ------------------------------------------------------------------------------------------------ inputs
 

@@ -1,3 +1,3 @@
 """Manifests become one static HTML page."""
 
-VERSION = 1
+VERSION = 2

@@ -11,7 +11,7 @@ from recipes.report.figures import clean, share, whole
 WIDTH = 440
 ROW = 44
 HISTOGRAM_HEIGHT = 180
-LEFT, BOTTOM, TOP = 52, 40, 10
+LEFT, BOTTOM, TOP = 62, 40, 10
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ def blend_svg(shares: Sequence[Share], *, title: str, colour: int) -> Markup:
         if entry.asked is not None:
             parts.append(f'<rect class="asked" x="{entry.asked * scale:.1f}" y="{top + 18}" width="2" height="18"/>')
     described = "; ".join(f"{entry.name} asked {share(entry.asked)}, delivered {share(entry.delivered)}" for entry in shares)
-    return _svg("chart", title, described, WIDTH, len(shares) * ROW, parts)
+    return svg("chart", title, described, WIDTH, len(shares) * ROW, parts)
 
 
-def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_label: str) -> Markup:
-    """Bins are (from, to, documents)."""
+def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_label: str, mark: float | None = None) -> Markup:
+    """Bins are (from, to, documents). `mark`: an upright line, at the score that was asked for."""
     if not bins:
         return Markup("")
     bottom = HISTOGRAM_HEIGHT - BOTTOM
@@ -60,6 +60,9 @@ def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_lab
             f'width="{x.place(high) - left - 1:.1f}" height="{bottom - top:.1f}">'
             f"<title>{low:g} to {high:g}: {whole(documents)} documents</title></rect>"
         )
+    if mark is not None and x.low <= mark <= x.high:
+        at = x.place(mark)
+        parts.append(f'<line class="mark strong" x1="{at:.1f}" x2="{at:.1f}" y1="{bottom}" y2="{TOP}"/>')
     for place, label in x.ticks:
         parts.append(f'<text class="tick middle" x="{place:.1f}" y="{bottom + 18}">{label}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - 10}" y1="{bottom}" y2="{bottom}"/>')
@@ -68,10 +71,10 @@ def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_lab
     )
     parts.append(f'<text class="label middle" transform="translate(11 {(TOP + bottom) / 2:.0f}) rotate(-90)">documents</text>')
     described = "; ".join(f"{low:g} to {high:g}: {n}" for low, high, n in bins)
-    return _svg("chart", title, described, WIDTH, HISTOGRAM_HEIGHT, parts)
+    return svg("chart", title, described, WIDTH, HISTOGRAM_HEIGHT, parts)
 
 
-def _svg(kind: str, title: str, described: str, width: int, height: int, parts: list[str]) -> Markup:
+def svg(kind: str, title: str, described: str, width: int, height: int, parts: list[str]) -> Markup:
     return Markup(
         '<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
         'aria-label="{title}"><title>{title}</title><desc>{described}</desc>{inside}</svg>'

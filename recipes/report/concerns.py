@@ -10,6 +10,8 @@ from recipes.report.training import Checkpoint, Run
 
 MAX_EPOCHS = 4  # up to four, repeated tokens are worth about as much as new ones (Muennighoff et al. 2023, section 5)
 MAX_SHARE_DIFFERENCE = 0.01  # between a blend's asked and delivered share
+SURE_KINDS = ("verbatim", "white_space", "latex")  # of canaries: the same words
+MIN_REMOVED = 0.95
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ def find_concerns(
         if any(step.documents_out == 0 for step in dataset.steps):
             step = next(step for step in dataset.steps if step.documents_out == 0)
             concerns.append(Concern(f"{dataset.page}/{step.name}", "no document was kept"))
+        concerns += _contamination(dataset)
     for run in runs:
         concerns += _training(run)
     for checkpoint in checkpoints:
@@ -68,6 +71,20 @@ def _duplicate_ids(record: Record) -> list[Concern]:
         return []
     text = f"{_many(number, 'id occurs', 'ids occur')} more than once"
     return [Concern(record.name, text, _texts(record.at("names", "duplicate_ids")))]
+
+
+def _contamination(dataset: Dataset) -> list[Concern]:
+    """Tokens that nothing was compared with, and planted items that were to be found and were not."""
+    if dataset.tokens is not None and not any(record.do == "decontaminate" for record in dataset.records):
+        return [Concern(dataset.page, "it was compared with no benchmark: its page has no decontaminate stage")]
+    concerns = []
+    for record in dataset.records:
+        for kind in SURE_KINDS if record.do == "certificate" else ():
+            found = record.number("details", "canaries_questions", kind, "removed")
+            if found is not None and found < MIN_REMOVED:
+                text = f"of planted benchmark questions ({words(kind)}) only {share(found)} were found"
+                concerns.append(Concern(record.name, text))
+    return concerns
 
 
 def _training(run: Run) -> list[Concern]:

@@ -1,20 +1,31 @@
-"""How one dataset came to be: documents into and out of each stage, what was dropped and why, with examples."""
+"""How one dataset came to be: documents into and out of each stage, what was dropped and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
-from recipes.report.bars import histogram_svg
+from recipes.report.classifier import Classifier, read_classifiers
+from recipes.report.clusters import SIZES
+from recipes.report.contamination import Contamination, read_contamination
 from recipes.report.figures import is_number
 from recipes.report.record import Record, flat
 
 RAW = ("extract", "format")  # what comes in (and is dropped) is no text yet: HTML, records
-INTERNAL = (
+INTERNAL = (  # they see documents, but decide nothing: another stage tells the outcome
+    "dedup_candidates",
+    "dedup_index",
+    "dedup_pairs",
     "dedup_signatures",
+    "draw",
+    "draw_choice",
+    "draw_keys",
+    "features",
+    "label_scores",
+    "score",
     "tokenize_shards",
-)  # see documents, but decide nothing: the next stage tells the outcome
+)
+TOLD_ABOVE = ("documents_in", "documents_out", "characters_in", "characters_out", "dropped", "details", "scores", SIZES)
+TELL_THEMSELVES = ("train_classifier", "decontaminate", "certificate")  # their details have tables and plots
 
 
 @dataclass(frozen=True)
@@ -41,20 +52,10 @@ class Step:
     tokens: Any
     is_exact: bool
     drops: list[Drop]
-    examples: list[tuple[str, list[dict[str, Any]]]]  # (heading, examples)
 
     @property
     def name(self) -> str:
         return self.record.stage
-
-
-@dataclass(frozen=True)
-class Benchmarks:
-    """What documents were compared with: by benchmark, figures in the order of `columns`, and documents dropped."""
-
-    stage: str
-    columns: list[str]
-    rows: list[tuple[str, list[Any], Any]]
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,9 @@ class Dataset:
     steps: list[Step]
     characters_per_token: float | None
     tokens: Any
-    facts: list[tuple[str, list[tuple[str, Any]]]]  # (heading, figures): reading, clusters, decontamination, ...
-    benchmarks: list[Benchmarks]
-    classifiers: list[Record]
-    histograms: list[tuple[str, Markup]]
+    facts: list[tuple[str, list[tuple[str, Any]]]]  # (stage, figures): what was read, clusters, tokens, ...
+    contamination: list[Contamination]
+    classifiers: list[Classifier]
 
     @property
     def name(self) -> str:
@@ -110,9 +110,8 @@ def _dataset(page: str, records: list[Record]) -> Dataset:
         characters_per_token=per_token,
         tokens=tokens,
         facts=[fact for record in records for fact in _facts(record)],
-        benchmarks=[_benchmarks(record) for record in records if record.do == "decontaminate"],
-        classifiers=[record for record in records if record.do == "train_classifier"],
-        histograms=[pair for record in records for pair in _histograms(record)],
+        contamination=read_contamination(records),
+        classifiers=read_classifiers(records),
     )
 
 
@@ -120,6 +119,8 @@ def _step(record: Record, shards: Record | None, first: Any, per_token: float | 
     came, left = record.number("counts", "documents_in"), record.number("counts", "documents_out")
     characters = record.number("counts", "characters_out")
     is_exact = record.do == "tokenize"
+    if left is None and came is not None and not is_exact:
+        left = 0  # nothing was counted, because nothing came out
     if is_exact:
         came = came if came is not None else (shards.number("counts", "documents_in") if shards else None)
         left = left if left is not None else _documents(record)
@@ -132,7 +133,6 @@ def _step(record: Record, shards: Record | None, first: Any, per_token: float | 
         tokens=tokens if is_exact else (characters / per_token if characters is not None and per_token else None),
         is_exact=is_exact,
         drops=_drops(record, came, per_token),
-        examples=_examples(record),
     )
 
 
@@ -165,55 +165,9 @@ def _drops(record: Record, came: Any, per_token: float | None) -> list[Drop]:
     return sorted(drops, key=lambda drop: (-(drop.documents or 0), drop.reason))
 
 
-def _examples(record: Record) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Kept ones first, then by reason."""
-    found = []
-    for key in sorted(record.tree("examples"), key=lambda key: (key != "kept", key)):
-        rows = [row for row in record.rows("examples", key) if isinstance(row.get("text"), str)]
-        if rows:
-            found.append((key.replace("dropped/", "dropped: ", 1), rows))
-    return found
-
-
 def _facts(record: Record) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """What a kind of stage has to say beside its documents."""
-    counts = record.tree("counts")
-    told: list[tuple[str, list[tuple[str, Any]]]] = []
-    if record.do in ("read", "extract", "format"):
-        keys = ("files", "records", "skipped", "unreadable", "duplicate_ids")
-        told.append(("read", flat({key: counts[key] for key in keys if key in counts})))
-    elif record.do == "decontaminate":
-        told.append(("n-grams", list(record.numbers("details").items())))
-    elif record.do in ("dedup_clusters", "sample"):
-        told.append(("clusters" if record.do == "dedup_clusters" else "made", flat(counts)))
-    elif record.do == "tokenize":
-        told.append(("tokens", flat(counts) + flat(record.tree("details"))))
-    return [(f"{record.stage}: {heading}", figures) for heading, figures in told if figures]
-
-
-def _benchmarks(record: Record) -> Benchmarks:
-    compared = {name: record.numbers("details", "benchmarks", name) for name in record.tree("details", "benchmarks")}
-    dropped = record.numbers("counts", "details", "contaminated")
-    columns = list(dict.fromkeys(key for counts in compared.values() for key in counts))
-    rows = [
-        (name, [compared.get(name, {}).get(column) for column in columns], dropped.get(name, 0))
-        for name in dict.fromkeys([*compared, *dropped])
-    ]
-    return Benchmarks(record.stage, columns, rows)
-
-
-def _histograms(record: Record) -> list[tuple[str, Markup]]:
-    made = []
-    for key in record.tree("counts", "scores"):
-        by_low = {}
-        for low, documents in record.numbers("counts", "scores", key).items():
-            try:
-                by_low[round(float(low) * 10)] = int(documents)
-            except ValueError:
-                continue  # no tenth of a score: not ours to draw
-        bins = [(i / 10, (i + 1) / 10, by_low.get(i, 0)) for i in range(10)]
-        if by_low:
-            what = key.replace("_", " ")
-            title = f"{what} of all documents, kept or not"
-            made.append((f"{record.stage}: {title}", histogram_svg(bins, title=title, x_label=what)))
-    return made
+    """What a stage has to say beside its documents, under its name."""
+    counts = {key: count for key, count in record.tree("counts").items() if key not in TOLD_ABOVE}
+    details = {} if record.do in TELL_THEMSELVES else record.tree("details")
+    figures = [] if record.do == "tokenize_shards" else flat(counts) + flat(details)
+    return [(record.stage, figures)] if figures and figures != [("", None)] else []

@@ -1,11 +1,13 @@
-"""Makes the report: one HTML file that needs nothing else, from the manifests of finished stages and their losses.
+"""Makes the report: one HTML file that needs nothing else, from the manifests of finished stages, their losses, and documents
+drawn from what they kept and dropped.
 
-The same manifests give the same bytes: times are those of the stages, never of the report.
+The same results give the same bytes: times are those of the stages, never of the report.
 """
 
 import json
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,22 @@ from markupsafe import Markup
 
 from recipes.manifest import publish
 from recipes.report import figures
+from recipes.report.clusters import cluster_sizes
 from recipes.report.concerns import find_concerns
+from recipes.report.formulas import has_formulas, katex_scripts, katex_style, mark_formulas, script_hash
 from recipes.report.funnel import read_datasets
 from recipes.report.lineage import lineage_svg
 from recipes.report.record import Record, flat, read_records
+from recipes.report.samples import Samples, samples_of
+from recipes.report.scores import histograms
 from recipes.report.training import plots, read_blends, read_checkpoints, read_runs, validation_table
 from recipes.stage import MANIFEST, read_stage, write_atomically
 
 REPORT = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FILES = 40  # outputs listed a stage; the manifest has all
+MAX_ROWS = 60  # of a table of benchmarks or canaries
+SIZE_PLACE, SIZE_BYTES = "{size of this page}", 8  # of what stands there in the end: 1.23 MB
 FILTERS = ("whole", "short", "share", "decimal", "scientific", "duration", "size", "moment", "words", "clean", "value")
 
 
@@ -46,13 +54,21 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
     records = read_records(folders)
     runs, datasets = read_runs(records), read_datasets(records)
     checkpoints = read_checkpoints(records, runs)
+    samples = {record.made: _marked(samples_of(record)) for dataset in datasets for record in dataset.records}
+    scripts = katex_scripts() if any(_has_formulas(drawn) for drawn in samples.values()) else []
     colours = {run.record.made: run.colour for run in runs} | {c.record.made: c.colour for c in checkpoints}
-    return (
+    page = (
         _environment()
         .get_template("page.html.j2")
         .render(
             title=title,
-            css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+            css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")) + (katex_style() if scripts else ""),
+            scripts=scripts,
+            katex_bytes=sum(len(part) for part in (*scripts, katex_style())) if scripts else 0,
+            script_hashes=[script_hash(script) for script in scripts],
+            samples=samples,
+            histograms={dataset.page: histograms(dataset.records) for dataset in datasets},
+            clusters=[(record, sizes) for record in records if (sizes := cluster_sizes(record))],
             records=records,
             missing=list(missing),
             runs=runs,
@@ -67,8 +83,21 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
             software=_software(records),
             totals=_totals(records, [dataset.tokens for dataset in datasets]),
             max_files=MAX_FILES,
+            max_rows=MAX_ROWS,
+            size_place=SIZE_PLACE,
         )
     )
+    before, _, behind = page.rpartition(SIZE_PLACE)  # the last one: a document's text may hold these words too
+    return before + figures.size(len((before + behind).encode()) + SIZE_BYTES) + behind
+
+
+def _marked(drawn: Sequence[Samples]) -> list[Samples]:
+    """Samples with their formulas marked for drawing."""
+    return [replace(kind, rows=[row | {"text": mark_formulas(row["text"])} for row in kind.rows]) for kind in drawn]
+
+
+def _has_formulas(drawn: Sequence[Samples]) -> bool:
+    return any(has_formulas(row["text"]) for kind in drawn for row in kind.rows)
 
 
 def _environment() -> Environment:

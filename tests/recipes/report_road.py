@@ -7,12 +7,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from report_files import (
+    HOSTILE,
+    HOSTILE_LATEX,
+    LATEX,
+    UNDRAWABLE,
+    at_thresholds,
+    change,
+    example,
+    passed,
+    write_documents,
+    write_table,
+)
+
 from recipes.fingerprint import fingerprint
 from recipes.manifest import publish
 from recipes.stage import Input, Stage, write_stage
 
-HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)> & \x00\x1b[31m </pre></details>\u202e'
-LATEX = r"Let $f(x) = \frac{a}{b} + \sum_{i<n} x_i$ & \[ \int_0^1 x\,dx \le \tfrac12 \]"
 BRANCHES = {"short": 2.31, "long": 2.2875, "hybrid": 2.294}
 STEPS, TOKENS_PER_STEP = {"stable": 120, "decay": 40}, 4096
 
@@ -70,8 +81,45 @@ class Road:
                 "dropped/extract_too_short": [example("u2", "404", why="extract_too_short")],
             },
         )
-        clean = self.finish(
-            self.stage(page, "clean", "filter", "curation", documents=extract),
+        clean, classifier = self._filtered(page, extract), self._classifier(page)
+        math = self.finish(
+            self.stage(page, "math", "filter", "curation", documents=clean, model__math_classifier=classifier),
+            {
+                **passed(1800, 4_000_000, 900, 2_200_000),
+                "dropped": {"math_classifier": {"documents": 900, "characters": 1_800_000}},
+                "scores": {"math_score": {"0.5": 60, "0.6": 80, "0.7": 110, "0.8": 190, "0.9": 460}},
+            },
+        )
+        return self._dataset_end(page, math, 900, 2_200_000, dropped=(60, 40), tokens=500_000, leaks=20)
+
+    def _filtered(self, page: str, extract: Stage) -> Stage:
+        """A filter with its features, and documents that it kept and dropped."""
+        features = self.stage(page, "clean_features", "features", "curation", documents=extract)
+        scores = {"id": [f"u{i}" for i in range(40)], "language_score": [i / 40 for i in range(40)], "num_words": list(range(40))}
+        write_table(features.folder / "features" / "00000.parquet", scores)
+        self.finish(features, {"documents_in": 2700, "characters_in": 5_400_000})
+        filtering = self.stage(
+            page,
+            "clean",
+            "filter",
+            "curation",
+            params={"filters": {"language": {"min_score": 0.65}}},
+            documents=extract,
+            features=features,
+        )
+        write_documents(filtering.folder / "documents" / "00000.parquet", [LATEX, UNDRAWABLE, HOSTILE_LATEX], "kept")
+        repeated = [f"Again and again, {i} times." for i in range(9)]
+        write_documents(filtering.folder / "dropped" / "repetition" / "00000.parquet", repeated, "repeated")
+        write_documents(
+            filtering.folder / "dropped" / "language" / "00000.parquet",
+            [HOSTILE] * 3,
+            "dropped",
+            dropped_because="other_language",
+            language="xx",
+            language_score=0.31,
+        )
+        return self.finish(
+            filtering,
             {
                 **passed(2700, 5_400_000, 1800, 4_000_000),
                 "dropped": {
@@ -82,27 +130,27 @@ class Road:
             },
             examples={"kept": [example("u1", LATEX)], "dropped/language": [example("u3", HOSTILE, why="language")]},
         )
-        classifier = self.finish(
+
+    def _classifier(self, page: str) -> Stage:
+        return self.finish(
             self.stage(page, "classifier", "train_classifier", "curation"),
             {},
             details={
                 "counts": {"rows": 1600, "training": 1440, "held_out": 160},
                 "positive_share": 0.5,
-                "at_thresholds": [
-                    {"threshold": t / 10, "precision": 0.80 + t / 50, "recall": 0.99 - t / 45, "f1": 0.91} for t in range(1, 10)
-                ],
+                "at_thresholds": at_thresholds(0.80),
                 "average_precision": 0.987654,
+                "calibration": {
+                    "bins": [
+                        {"mean_score": t / 10, "positive_share": t / 11, "positive_share_interval": [t / 12, t / 10]}
+                        for t in range(1, 10)
+                    ],
+                    "expected_calibration_error": 0.0456,
+                },
+                "chosen": {"target_recall": 0.95, "min_score": 0.4321},
+                "out_of_distribution": {"forum_posts": {"average_precision": 0.71, "at_thresholds": at_thresholds(0.60)}},
             },
         )
-        math = self.finish(
-            self.stage(page, "math", "filter", "curation", documents=clean, model__math_classifier=classifier),
-            {
-                **passed(1800, 4_000_000, 900, 2_200_000),
-                "dropped": {"math_classifier": {"documents": 900, "characters": 1_800_000}},
-                "scores": {"math_score": {"0.5": 60, "0.6": 80, "0.7": 110, "0.8": 190, "0.9": 460}},
-            },
-        )
-        return self._dataset_end(page, math, 900, 2_200_000, dropped=(60, 40), tokens=500_000, leaks=20)
 
     def qa(self) -> Stage:
         page = "curate/demo_qa"
@@ -126,7 +174,8 @@ class Road:
         signatures = self.stage(page, "dedup_signatures", "dedup_signatures", "curation", documents=before)
         self.finish(signatures, {"documents_in": num, "characters_in": size})
         clusters = self.stage(page, "dedup_clusters", "dedup_clusters", "curation", documents=before, signatures=signatures)
-        self.finish(clusters, {"documents": num, "exact_duplicates": dropped[0], "near_duplicates": dropped[1], "clusters": 31})
+        sizes = {"clusters": 26, "cluster_sizes": {"2": 20, "3": 4, "12": 2}}
+        self.finish(clusters, {"documents": num, "exact_duplicates": dropped[0], "near_duplicates": dropped[1], **sizes})
         exact, near = dropped
         left, per_document = num - exact - near, size // num
         dedup = self.finish(
@@ -227,19 +276,6 @@ class Road:
         return self.finish(stage, {"parameters": 1_234_567, "tensors": 56}, details={"parity": parity})
 
 
-def passed(documents_in: int, characters_in: int, documents_out: int, characters_out: int) -> dict[str, int]:
-    return {
-        "documents_in": documents_in,
-        "characters_in": characters_in,
-        "documents_out": documents_out,
-        "characters_out": characters_out,
-    }
-
-
-def example(identity: str, text: str, **more: str) -> dict[str, str]:
-    return {"id": f"urn:{identity}", "url": f"https://example.org/{identity}?a=1&b=2", "text": text, **more}
-
-
 def make_road(root: Path) -> Road:
     """Everything finished."""
     road = Road(root)
@@ -250,13 +286,6 @@ def make_road(root: Path) -> Road:
         trained = road.train(f"decay_{branch}", {"demo_web": web, "demo_qa": round(1 - web, 1)}, datasets, stable, loss)
         road.export(branch, trained)
     return road
-
-
-def change(folder: Path, **values: Any) -> None:
-    """Sets keys of a manifest; None removes one."""
-    file = folder / "manifest.json"
-    manifest = json.loads(file.read_text()) | values
-    file.write_text(json.dumps({key: value for key, value in manifest.items() if value is not None}))
 
 
 def report_stage(road: Road) -> Stage:

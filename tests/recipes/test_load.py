@@ -61,6 +61,18 @@ def test_a_filter_can_be_taken_away_and_the_others_keep_their_order() -> None:
     assert list(less.stages["clean"].filters) == [name for name in before if name != "boilerplate"]
 
 
+def test_a_mapping_that_is_given_replaces_and_stays_in_its_place() -> None:
+    page = load("curate/web_files")
+    assert isinstance(page, CurateRecipe)
+    read = load(
+        "curate/web_files", ["stages.extract={do: read, min_chars: 5}", "sources={a: {format: jsonl, path: 'x y.jsonl'}}"]
+    )
+    assert isinstance(read, CurateRecipe)
+    assert list(read.stages) == list(page.stages)
+    assert (read.stages["extract"].do, read.stages["extract"].min_chars) == ("read", 5)  # type: ignore[union-attr]
+    assert {name: source.path for name, source in read.sources.items()} == {"a": "x y.jsonl"}
+
+
 def test_one_branch_or_several_can_be_chosen() -> None:
     assert list(load("train/demo", ["branch=demo_long"]).branches) == ["long"]
     assert list(load("train/octothinker_3b", ["branch=[long,short]"]).branches) == ["long", "short"]

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_files import change
 from report_page import Page
-from report_road import Road, change, make_road
+from report_road import Road, make_road
 
 from recipes.manifest import read_manifest
 from recipes.report.make import render
@@ -30,7 +31,7 @@ def test_concerns_name_files_ids_epochs_and_shares(tmp_path: Path) -> None:
 def test_missing_stages_are_told_plainly(tmp_path: Path) -> None:
     road = make_road(tmp_path)
     text = render("train/demo", road.folders[:-1], missing=["train/demo/export_hybrid"])
-    assert "Unfinished: 1 of 24 stages are missing." in text
+    assert "Unfinished: 1 of 25 stages are missing." in text
     assert "<code>train/demo/export_hybrid</code>" in text
     assert Page(text).faults == []
 
@@ -126,7 +127,7 @@ def test_damaged_and_absent_loss_curves_are_told(tmp_path: Path) -> None:
     text = render("train/demo", road.folders)
     assert "3 lines of metrics.jsonl could not be read" in text
     assert "its loss by step (metrics.jsonl) is not there" in text
-    assert "NaN" not in text
+    assert "NaN" not in text.split("<body>")[1].split("<script>")[0]
 
 
 def test_stages_that_name_each_other_in_a_circle_are_still_drawn(tmp_path: Path) -> None:
@@ -136,3 +137,14 @@ def test_stages_that_name_each_other_in_a_circle_are_still_drawn(tmp_path: Path)
     inputs = json.loads((other.folder / "manifest.json").read_text())["inputs"]
     change(other.folder, inputs=inputs | {"init": {"identity": "x", "made_by": made_by}})
     assert Page(render("train/demo", road.folders)).faults == []
+
+
+def test_a_stage_that_kept_nothing_is_a_concern(tmp_path: Path) -> None:
+    road = Road(tmp_path)
+    dropped = {"language": {"documents": 5, "characters": 9}}
+    road.finish(
+        road.stage("curate/x", "clean", "filter", "curation"), {"documents_in": 5, "characters_in": 9, "dropped": dropped}
+    )
+    text = render("curate/x", road.folders)
+    assert "no document was kept" in text
+    assert Page(text).find_rows("clean")[0][:4] == ["clean", "5", "0", "0.0 %"]

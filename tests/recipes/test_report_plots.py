@@ -28,7 +28,8 @@ def test_curves_that_coincide_are_all_visible(text: str) -> None:
 
 def test_every_plot_has_a_title_and_a_description(page: Page, text: str) -> None:
     plots = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(plots) == 3 * 2 + 4 + 1 + 1  # loss, rate and closer in two widths; blends; histogram; lineage
+    # loss, rate and closer in two widths; blends; two histograms; two classifier curves and a calibration; lineage
+    assert len(plots) == 3 * 2 + 4 + 2 + 3 + 1
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in plots)
     assert text.count("<desc>") == len(plots)
 

@@ -20,7 +20,7 @@ def say(*arguments: str) -> Result:
     return CliRunner().invoke(main, list(arguments))
 
 
-@pytest.mark.parametrize("command", ["show", "plan", "run", "status", "trace", "report", "export", "verify"])
+@pytest.mark.parametrize("command", ["show", "plan", "run", "status", "trace", "why", "diff", "report", "export", "verify"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     answer = say(command, "--help")
     assert answer.exit_code == 0
@@ -30,7 +30,8 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_show_lists_pages_and_prints_a_page_with_every_default() -> None:
     assert set(json.loads(say("show", "--json").output)["pages"]) == set(pages())
     shown = json.loads(say("show", "curate/demo_web", "stages.dedup.min_jaccard=0.8", "--json").output)
-    assert shown["stages"]["dedup"] == {"do": "dedup", "ngram": 5, "num_bands": 20, "rows_per_band": 6, "min_jaccard": 0.8}
+    dedup = shown["stages"]["dedup"]
+    assert (dedup["do"], dedup["ngram"], dedup["min_jaccard"]) == ("dedup", 5, 0.8)
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "verify", "report", "export", "show"])

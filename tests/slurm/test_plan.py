@@ -24,7 +24,8 @@ def changed(*overrides: str, page: str = "train/demo") -> set[str]:
 def test_a_filter_threshold_remakes_its_stage_and_those_below_and_nothing_above() -> None:
     remade = changed("demo_web:stages.math.filters.math_classifier.min_score=0.7")
     web = {name.removeprefix("curate/demo_web/") for name in remade if name.startswith("curate/demo_web/")}
-    assert web == {"math", "dedup_signatures", "dedup_clusters", "dedup", "decontaminate", "tokenize_shards", "tokenize"}
+    dedup = {"dedup_signatures", "dedup_candidates", "dedup_pairs", "dedup_clusters", "dedup"}
+    assert web == {"math", *dedup, "decontaminate", "tokenize_shards", "tokenize", "certificate"}
     assert not any(name.startswith("curate/") and not name.startswith("curate/demo_web/") for name in remade)
     assert {name for name in remade if name.startswith("train/")} == {n for n in fingerprints() if n.startswith("train/")}
 

@@ -1,0 +1,162 @@
+"""What `why` and `diff` print: the way of a document stage by stage, and tables of what differs."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+COLOURS = {"kept": "green", "tokenized": "green", "dropped": "red"}
+MAX_ROWS = 30  # of a table; --json has all
+MAX_CHARS = 200  # of one value
+
+
+def print_fates(console: Console, record: dict[str, Any]) -> None:
+    for fate in record["documents"]:
+        console.print(f"[bold]{escape(fate['id'])}[/]  {escape(fate['url'] or '')}", soft_wrap=True)
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for step in fate["steps"]:
+            outcome = f"[{COLOURS[step['outcome']]}]{step['outcome']}[/]"
+            table.add_row(f"  {escape(step['stage'])}", outcome, escape(_told(step)))
+        console.print(table)
+        last = fate["steps"][-1]["made"]  # tells apart what the page made with other parameters
+        console.print(f"  {fate['verdict']}: {escape(last)}, shard {fate['shard']}\n", soft_wrap=True)
+    if not record["documents"]:
+        searched = f"{record['documents_searched']:,} documents of {', '.join(record['pages'])}"
+        console.print(f"no document is {escape(record['asked'])}: searched {escape(searched)}", soft_wrap=True)
+        console.print("what a reader skips (other types, error pages) or cannot read is counted in its manifest, not listed")
+        for near in record["nearest"]:
+            console.print(f"  near: {escape(near['id'])}  {escape(near['url'] or '')}", soft_wrap=True)
+
+
+def _told(step: dict[str, Any]) -> str:
+    """What a stage had to say of a document, in one cell."""
+    told = []
+    if step["outcome"] == "tokenized":
+        first, number = step["first_token"], step["num_tokens"]
+        told.append(f"{step['split']}: document {step['document']:,}, tokens {first:,} to {first + number - 1:,} ({number:,})")
+    if "reason" in step:
+        told.append(step["reason"] if step["rule"] in (None, step["reason"]) else f"{step['reason']}: {step['rule']}")
+    if step.get("asked"):
+        told.append(f"asked: {_words(step['asked'])}")
+    if "duplicate_of" in step:
+        twin = step["duplicate_of"]
+        told.append(f"resembles {twin['id']} {twin['url'] or ''} (Jaccard {twin['jaccard']})")
+    if "stands_for" in step:
+        some = ", ".join(row["id"] for row in step["stands_for"]["some"])
+        told.append(f"kept for {step['stands_for']['documents']:,} duplicates, among them {some}")
+    learned = {key: value for key, value in step.get("learned", {}).items() if key != "url"}  # stands above all steps
+    if learned:
+        told.append(_words(learned))
+    return "\n".join(told)
+
+
+def _words(tree: dict[str, Any]) -> str:
+    return " · ".join(f"{key} {_leaf(value)}" for key, value in tree.items() if value not in (None, {}, []))
+
+
+def _leaf(value: Any) -> str:
+    """Of a mapping what is not zero, in brackets; of several mappings the first."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return _leaf(value[0]) + (f" and {len(value) - 1} more" if len(value) > 1 else "")
+    if not isinstance(value, dict):
+        return _value(value)
+    told = [f"{key} {_value(part)}" for key, part in value.items() if part not in (0, None)]
+    return f"({', '.join(told)})" if told else "(all 0)"
+
+
+# ---------------------------------------------------------------------------------------------------- differences
+
+
+def print_differences(console: Console, record: dict[str, Any]) -> None:
+    for side in ("a", "b"):
+        road = record[side]
+        console.print(f"[bold]{side}[/]  {escape(road['name'])}  ({road['finished']} of {road['stages']} stages done)")
+    if record["same"]:
+        console.print("the same: every stage has the same fingerprint")
+        return
+    remade = [row for row in record["stages"] if row["a"] != row["b"]]
+    console.print(f"{len(record['stages']) - len(remade)} of {len(record['stages'])} stages are the same")
+    _print_table(console, "Stages", ("stage", "a", "b", "because"), ([*_pair(row, "stage"), _because(row)] for row in remade))
+    for key, title in (("params", "Parameters"), ("inputs", "Inputs"), ("versions", "Code"), ("run", "Where it ran")):
+        rows = ([row["stage"], row["key"], _value(row["a"]), _value(row["b"])] for row in record[key])
+        _print_table(console, title, ("stage", "key", "a", "b"), rows)
+    _print_table(
+        console,
+        "Documents and tokens out of each stage",
+        ("stage", "documents a", "b", "b - a", "tokens a", "b", "b - a"),
+        (
+            [row["stage"], *_numbers(*row["documents"]), *_numbers(*row["tokens"], about=not row["exact"])]
+            for row in record["funnel"]
+        ),
+        num_words=1,
+    )
+    reasons = ([row["stage"], row["key"], *_numbers(row["a"] or 0, row["b"] or 0)] for row in record["reasons"])
+    _print_table(console, "Documents dropped", ("stage", "reason", "a", "b", "b - a"), reasons, num_words=2)
+    if record["documents"] is not None:
+        _print_documents(console, record["documents"])
+    figures = ([row["stage"], row["key"], _value(row["a"]), _value(row["b"])] for row in record["figures"])
+    _print_table(console, "Other figures", ("stage", "figure", "a", "b"), figures, num_words=2)
+
+
+def _print_documents(console: Console, documents: dict[str, Any]) -> None:
+    console.print(f"\n[bold]Documents kept[/]: {documents['both']:,} by both")
+    for side, other in (("a", "b"), ("b", "a")):
+        only = documents[f"only_{side}"]
+        tokens = "" if only["tokens"] is None else f", {only['tokens']:,} tokens"
+        console.print(f"only {side}: {only['documents']:,} documents{tokens}")
+        for row in only["because"][:MAX_ROWS]:
+            rule = "" if row["rule"] == row["reason"] else f": {row['rule']}"
+            console.print(f"  {row['documents']:>9,}  {other} dropped in {escape(row['stage'])}, {escape(row['reason'] + rule)}")
+        if only["never_there"]:
+            console.print(f"  {only['never_there']:>9,}  never came to {other}")
+        for example in only["examples"]:
+            fate = _words(example["dropped_by"]) if example["dropped_by"] else f"never came to {other}"
+            console.print(f"    {escape(example['id'])}  {escape(example['url'] or '')}", soft_wrap=True)
+            console.print(f"      [dim]{escape(fate)}[/]", soft_wrap=True)
+
+
+def _print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, num_words: int | None = None
+) -> None:
+    """Nothing without rows. Columns behind the first `num_words` are numbers."""
+    rows = list(rows)
+    if not rows:
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for number, column in enumerate(columns):
+        is_number = num_words is not None and number >= num_words
+        table.add_column(column, justify="right" if is_number else "left", overflow="fold")
+    for row in rows[:MAX_ROWS]:
+        table.add_row(*(escape(text) for text in row))
+    console.print(f"\n[bold]{title}[/]")
+    console.print(table)
+    if len(rows) > MAX_ROWS:
+        console.print(f"and {len(rows) - MAX_ROWS} more: --json")
+
+
+def _pair(row: dict[str, Any], key: str) -> list[str]:
+    return [row[key], row["a"] or "", row["b"] or ""]
+
+
+def _because(row: dict[str, Any]) -> str:
+    if row["a"] is None or row["b"] is None:
+        return "only b has it" if row["a"] is None else "only a has it"
+    return ", ".join(row["because"])
+
+
+def _numbers(a: int | None, b: int | None, *, about: bool = False) -> list[str]:
+    sign = "≈ " if about else ""
+    told = ["" if number is None else f"{sign}{number:,}" for number in (a, b)]
+    return [*told, "" if a is None or b is None else f"{b - a:+,}" if a != b else "="]
+
+
+def _value(value: Any) -> str:
+    """One line, however much it is."""
+    text = "–" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}…"

@@ -1,0 +1,235 @@
+"""Two roads compared: what was asked differently, what was put in, with which code, and what came out of it.
+
+A road is a page with overrides, or a stage folder with all that it was made from: a dataset or a training run. Stages of the
+road's own page are matched by name, those of other pages by page and name. Manifests are compared leaf by leaf; documents of
+datasets by id (`slurm/kept.py`).
+"""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipes.load import pages
+from recipes.manifest import read_manifest
+from recipes.report.funnel import Dataset, Step, read_datasets
+from recipes.report.record import Record
+from recipes.stage import Input, Stage, read_stage
+from slurm.kept import compare_documents
+from slurm.plan import plan
+from slurm.results import find_stage
+
+IN_FUNNEL = ("documents_in", "documents_out", "characters_in", "characters_out", "dropped", "details")
+
+
+@dataclass(frozen=True)
+class Road:
+    """Stages in the order of work by their names for matching; `records` of those that are finished."""
+
+    name: str
+    page: str
+    stages: dict[str, Stage]
+    records: dict[str, Record]
+
+    @property
+    def own_records(self) -> list[Record]:
+        return [record for record in self.records.values() if record.page == self.page]
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        return read_datasets(list(self.records.values()))
+
+
+def read_road(given: str, root: Path) -> Road:
+    """`given`: a page with its overrides in one argument, PAGE/STAGE (the newest under `root`), or a stage folder."""
+    words = shlex.split(given)
+    if words and words[0] in pages():
+        planned = plan(words[0], tuple(words[1:]))
+        return _road(given, planned.page, [stage for stage in planned.stages if stage.do != "report"])
+    if len(words) != 1:
+        raise ValueError(f"{given!r} is no page with overrides, no PAGE/STAGE and no stage folder; see: midtrain show")
+    last = find_stage(words[0], root)
+    return _road(given, last.page, list(_behind(last, {})))
+
+
+def compare(one: Road, other: Road) -> dict[str, Any]:
+    """All that differs, each as {stage, key, a, b}; what is not there is None. Documents that only one keeps are told where
+    both roads are of datasets and differ."""
+    other = _with_last_as(one, other)
+    names = list(dict.fromkeys([*one.stages, *other.stages]))
+    same = {name: stage.fingerprint for name, stage in one.stages.items()} == {
+        name: stage.fingerprint for name, stage in other.stages.items()
+    }
+    return {
+        "a": {"name": one.name, "finished": len(one.records), "stages": len(one.stages)},
+        "b": {"name": other.name, "finished": len(other.records), "stages": len(other.stages)},
+        "same": same,
+        "stages": [_stage_row(name, one.stages.get(name), other.stages.get(name)) for name in names],
+        "params": _differences(names, one.stages, other.stages, lambda stage: flat(stage.params)),
+        "inputs": [row for name in names for row in _input_rows(name, one.stages.get(name), other.stages.get(name))],
+        "versions": _differences(names, one.stages, other.stages, lambda stage: {"version": stage.version})
+        + _differences(["software"], {"software": one}, {"software": other}, _software),
+        "run": _differences(names, one.stages, other.stages, lambda stage: flat(stage.run)),
+        "funnel": _funnel(one, other),
+        "reasons": _differences(names, one.records, other.records, _reasons),
+        "figures": _differences(names, one.records, other.records, _figures),
+        "documents": None if same else compare_documents(one.own_records, other.own_records),
+    }
+
+
+# ---------------------------------------------------------------------------------------------------- roads
+
+
+def _road(name: str, page: str, stages: Sequence[Stage]) -> Road:
+    named = {stage.name if stage.page == page else f"{stage.page}/{stage.name}": stage for stage in stages}
+    finished = {key: Record(stage.folder, read_manifest(stage.folder)) for key, stage in named.items() if stage.is_finished}
+    return Road(name, page, named, finished)
+
+
+def _behind(stage: Stage, seen: dict[str, Stage]) -> Iterator[Stage]:
+    """A stage behind all that it was made from, each once."""
+    for entry in stage.inputs.values():
+        if entry.stage is not None and entry.stage not in seen and (Path(entry.stage) / "recipe.yaml").is_file():
+            seen[entry.stage] = read_stage(entry.stage)
+            yield from _behind(seen[entry.stage], seen)
+    yield stage
+
+
+def _with_last_as(one: Road, other: Road) -> Road:
+    """Where each road has another last stage of the same kind (two branches), they are matched under the first one's name."""
+    mine, theirs = list(one.stages)[-1], list(other.stages)[-1]
+    if mine in other.stages or theirs in one.stages or one.stages[mine].do != other.stages[theirs].do:
+        return other
+    stages = {mine if name == theirs else name: stage for name, stage in other.stages.items()}
+    records = {mine if name == theirs else name: record for name, record in other.records.items()}
+    return Road(other.name, other.page, stages, records)
+
+
+# ---------------------------------------------------------------------------------------------------- differences
+
+
+def flat(tree: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of a tree by their dotted keys; rows of a list by the name or number they carry."""
+    if isinstance(tree, list) and any(isinstance(row, dict) for row in tree):
+        tree = dict(_named_row(row, number) for number, row in enumerate(tree))
+    if not isinstance(tree, dict):
+        return {path: tree}
+    leaves: dict[str, Any] = {}
+    for key, branch in tree.items():
+        leaves |= flat(branch, f"{path}.{key}" if path else str(key))
+    return leaves
+
+
+def _named_row(row: Any, number: int) -> tuple[str, Any]:
+    """A row by the first of its keys that names rows, without it."""
+    for key in ("name", "dataset", "threshold"):
+        if isinstance(row, dict) and key in row:
+            return str(row[key]), {other: value for other, value in row.items() if other != key}
+    return str(number), row
+
+
+def _differences(
+    names: Sequence[str], one: dict[str, Any], other: dict[str, Any], leaves: Callable[[Any], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Leaves of the stages that both roads have, where they are not the same."""
+    rows = []
+    for name in names:
+        if name in one and name in other:
+            a, b = leaves(one[name]), leaves(other[name])
+            keys = [key for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
+            rows += [{"stage": name, "key": key, "a": a.get(key), "b": b.get(key)} for key in keys]
+    return rows
+
+
+def _stage_row(name: str, one: Stage | None, other: Stage | None) -> dict[str, Any]:
+    """`because`: what of the stage itself differs; "inputs made" where only stages before it do."""
+    row: dict[str, Any] = {"stage": name, "a": one and one.fingerprint, "b": other and other.fingerprint, "because": []}
+    if one is None or other is None or one.fingerprint == other.fingerprint:
+        return row
+    parts = {
+        "params": one.params != other.params,
+        "inputs": any(_input_rows(name, one, other)),
+        "version": one.version != other.version,
+        "inputs made": _made(one.inputs) != _made(other.inputs),
+    }
+    return row | {"because": [part for part, differs in parts.items() if differs]}
+
+
+def _input_rows(name: str, one: Stage | None, other: Stage | None) -> Iterator[dict[str, Any]]:
+    """Files and models from outside that are not the same, wherever they lie; of stages only which ones they are."""
+    if one is None or other is None:
+        return
+    for role in dict.fromkeys([*one.inputs, *other.inputs]):
+        a, b = (_source(stage.inputs.get(role)) for stage in (one, other))
+        if a.identity != b.identity:
+            yield {"stage": name, "key": role, "a": a.told, "b": b.told}
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An input: by what it is compared, and what is said of it."""
+
+    identity: str | None
+    told: str | None
+
+
+def _source(entry: Input | None) -> _Told:
+    if entry is None:
+        return _Told(None, None)
+    if entry.stage is not None:
+        stage = "/".join(Path(entry.stage).parts[-3:]).rpartition("-")[0]
+        return _Told(stage, stage)
+    is_hashed = entry.location != entry.identity
+    return _Told(entry.identity, f"{entry.location} ({entry.identity[:12]})" if is_hashed else entry.location)
+
+
+def _made(inputs: dict[str, Input]) -> dict[str, str]:
+    return {role: entry.identity for role, entry in inputs.items() if entry.stage is not None}
+
+
+def _software(road: Road) -> dict[str, Any]:
+    """Versions by package; several where stages were made with several."""
+    versions: dict[str, list[str]] = {}
+    for record in road.records.values():
+        for package, version in record.tree("software").items():
+            known = versions.setdefault(str(package), [])
+            known += [str(version)] if str(version) not in known else []
+    return {package: ", ".join(known) for package, known in sorted(versions.items())}
+
+
+# ---------------------------------------------------------------------------------------------------- what came out
+
+
+def _funnel(one: Road, other: Road) -> list[dict[str, Any]]:
+    """Documents and tokens out of each stage of the roads' own datasets; tokens before tokenize are estimates."""
+    sides = [{step.name: step for step in _steps(road)} for road in (one, other)]
+    rows = []
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        a, b = sides[0].get(name), sides[1].get(name)
+        if a and b and a.record.made == b.record.made:
+            b = a  # the same stage: each road estimates its tokens by its own characters per token
+        rows.append(
+            {
+                "stage": name,
+                "documents": [step.documents_out if step else None for step in (a, b)],
+                "tokens": [round(step.tokens) if step and step.tokens is not None else None for step in (a, b)],
+                "exact": all(step.is_exact for step in (a, b) if step),
+            }
+        )
+    return rows
+
+
+def _steps(road: Road) -> list[Step]:
+    return next((dataset.steps for dataset in road.datasets if dataset.page == road.page), [])
+
+
+def _reasons(record: Record) -> dict[str, Any]:
+    return {reason: record.number("counts", "dropped", reason, "documents") for reason in record.tree("counts", "dropped")}
+
+
+def _figures(record: Record) -> dict[str, Any]:
+    """What a stage counted and measured, but for what the funnel and the reasons tell."""
+    counts = {key: value for key, value in record.tree("counts").items() if key not in IN_FUNNEL}
+    leaves = flat(counts) | flat(record.tree("details"))
+    return {key: value for key, value in leaves.items() if not isinstance(value, list)}

@@ -1,0 +1,93 @@
+"""Commands that ask about finished results: which documents a step saw, what became of one, how two datasets differ."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from slurm.completion import OverrideType, PageType
+from slurm.console import as_json, console, print_json, tells_mistakes, under_root
+
+
+@click.command()
+@click.argument("run_", metavar="RUN")
+@click.option("--step", type=int, required=True, help="Step of the stage, from 1.")
+@under_root
+@as_json
+@tells_mistakes
+def trace(run_: str, step: int, root: str, json_: bool) -> None:
+    """The documents of one step's batch: id, url, source. RUN is PAGE/STAGE or a stage folder.
+
+    \b
+    midtrain trace train/demo/decay_long --step 7
+    """
+    from pretrain.ledger import trace as trace_step
+    from slurm.results import find_stage
+
+    folder = find_stage(run_, Path(root)).folder
+    rows = trace_step(folder, step)
+    if json_:
+        print_json({"run": str(folder), "step": step, "documents": rows})
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("sample", "dataset", "tokens", "source", "id", "url"):
+        table.add_column(column, justify="right" if column in ("sample", "tokens") else "left", overflow="fold")
+    for row in rows:
+        tokens = str(row["num_tokens"])
+        texts = (row["dataset"], tokens, row["source"], row["id"], row["url"])
+        table.add_row(str(row["sample"]), *(escape(str(text or "")) for text in texts))
+    console.print(table)
+
+
+@click.command()
+@click.argument("document", metavar="URL|ID")
+@click.argument("page", type=PageType(), required=False)
+@click.argument("overrides", nargs=-1, type=OverrideType())
+@under_root
+@as_json
+@tells_mistakes
+def why(document: str, page: str | None, overrides: tuple[str, ...], root: str, json_: bool) -> None:
+    """What became of a document: where it was read, what each stage learned of it, which one dropped it and why, or where its
+    tokens lie. In the stages of PAGE, else in all results under --root. Exit status 1 if no stage has it.
+
+    \b
+    midtrain why https://example.org/derivatives
+    midtrain why f0a050c3-151d-4c55-83f2-f551c4ed5b10 curate/demo_web --json
+    """
+    from slurm.answers import print_fates
+    from slurm.why import fates, records_of_page, records_under
+
+    records = records_under(Path(root)) if page is None else records_of_page(page, overrides)
+    record = fates(document, records)
+    if json_:
+        print_json(record)
+    else:
+        print_fates(console, record)
+    sys.exit(0 if record["documents"] else 1)
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@under_root
+@as_json
+@tells_mistakes
+def diff(a: str, b: str, root: str, json_: bool) -> None:
+    """How two datasets or two training runs differ: parameters, inputs, code, documents and tokens by stage, reasons, and the
+    documents that only one of them keeps. A and B: a page with its overrides in quotes, PAGE/STAGE (the newest under --root)
+    or a stage folder.
+
+    \b
+    midtrain diff curate/demo_web "curate/demo_web stages.math.filters.math_classifier.min_score=0.9"
+    midtrain diff train/demo/decay_short train/demo/decay_long --json
+    """
+    from slurm.answers import print_differences
+    from slurm.diff import compare, read_road
+
+    record = compare(read_road(a, Path(root)), read_road(b, Path(root)))
+    if json_:
+        print_json(record)
+    else:
+        print_differences(console, record)

@@ -1,0 +1,16 @@
+"""One dataset, curated once, for all tests that ask about it."""
+
+from pathlib import Path
+
+import pytest
+from dataset import curate, write_pages, write_tokenizer
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the input; results lie in its `runs`: with the page's filters, and where a page must have more words."""
+    folder = tmp_path_factory.mktemp("dataset")
+    write_pages(folder)
+    write_tokenizer(folder / "tokenizer")
+    curate(folder)
+    return folder
