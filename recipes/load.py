@@ -9,9 +9,9 @@ from typing import Any, get_args
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType
+from hydra.core.override_parser.types import OverrideType, QuotedString
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
@@ -69,19 +69,24 @@ def _compose(page: str, overrides: list[str]) -> dict[str, Any]:
 
 
 def _compose_replacing(page: str, overrides: list[str]) -> DictConfig:
-    """Hydra merges `key={...}` into what is there, so that an old dataset would silently stay in a new blend. A mapping
-    that is given replaces."""
-    replacing = []
+    """Hydra merges `key={...}` into what is there, so that an old dataset would silently stay in a new blend. A mapping that is
+    given replaces, and stays where it was: the order of stages is the order of work."""
+    config: DictConfig = compose(config_name=page, overrides=[*overrides, *NOTHING_OF_HYDRAS])
     for override in overrides:
         parsed = OverridesParser.create().parse_override(override)
         if isinstance(parsed.value(), dict) and parsed.type is OverrideType.FORCE_ADD:
-            replacing.append(f"~{parsed.key_or_group}")
-        replacing.append(override)
-    try:
-        config: DictConfig = compose(config_name=page, overrides=[*replacing, *NOTHING_OF_HYDRAS])
-    except HydraException:  # nothing was there to replace
-        config = compose(config_name=page, overrides=[*overrides, *NOTHING_OF_HYDRAS])
+            with open_dict(config):
+                OmegaConf.update(config, parsed.key_or_group, _plain(parsed.value()), merge=False)
     return config
+
+
+def _plain(value: Any) -> Any:
+    """What Hydra's grammar parsed, without its marks of quotation."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.text if isinstance(value, QuotedString) else value
 
 
 def _forced(override: str) -> str:

@@ -57,6 +57,16 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
                 assert not FORBIDDEN_NAMES.search(part), file
 
 
+def test_compiled_functions_go_through_the_cache_that_knows_all_of_their_code() -> None:
+    for file in files("curation"):
+        names = {alias.name for node in ast.walk(ast.parse(file.read_text())) for alias in _of_numba(node)}
+        assert not names & {"njit", "jit", "vectorize"} or file.name == "compiled.py", file
+
+
+def _of_numba(node: ast.AST) -> list[ast.alias]:
+    return node.names if isinstance(node, ast.ImportFrom) and node.module == "numba" else []
+
+
 def test_nothing_is_imported_from_a_conftest() -> None:
     """Which conftest that would be depends on the order in which pytest collected the tests."""
     for file in sorted((ROOT / "tests").rglob("*.py")):

@@ -14,7 +14,7 @@ from rich.table import Table
 from curation.benchmark.measure import Comparison
 from curation.benchmark.size import Size
 
-STAGES = ("extract", "filter", "classifier", "dedup", "decontaminate", "tokenize", "road")
+STAGES = ("io", "extract", "filter", "classifier", "dedup", "decontaminate", "tokenize", "road")
 
 
 def main() -> int:

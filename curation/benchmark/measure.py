@@ -8,13 +8,13 @@ import multiprocessing
 import os
 import resource
 import statistics
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-from loguru import logger
 
 Work = Callable[[], Any]
 
@@ -84,29 +84,33 @@ def compare(
 
 
 def measure(way: Way) -> Measured:
-    """Runs a way in a fresh process on one core."""
+    """Runs a way in a fresh process on one core. What it says on stderr is shown only if it fails."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(way, send))
-    process.start()
-    send.close()
-    try:
-        measured = receive.recv()
-    except EOFError:
+    with tempfile.NamedTemporaryFile("r", errors="replace") as said:
+        process = context.Process(target=_run, args=(way, send, said.name))
+        process.start()
+        send.close()
+        try:
+            measured = receive.recv()
+        except EOFError:
+            process.join()
+            name = f"{way.prepare.__module__}.{way.prepare.__name__}"
+            raise RuntimeError(
+                f"the process that measures {name} ended with {process.exitcode}:\n{said.read()[-4_000:]}"
+            ) from None
         process.join()
-        name = f"{way.prepare.__module__}.{way.prepare.__name__}"
-        raise RuntimeError(f"the process that measures {name} ended with {process.exitcode}; its error is above") from None
-    process.join()
     assert isinstance(measured, Measured)
     return measured
 
 
-def _run(way: Way, send: Any) -> None:
+def _run(way: Way, send: Any, stderr: str) -> None:
+    with open(stderr, "w") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    logger.remove()  # datatrove's
     work = way.prepare(*way.arguments)
     before = _cpu_seconds()
     answer = work()

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from curation.benchmark.corpus import Corpus
 from curation.benchmark.measure import Comparison, Way, Work, compare
 from curation.benchmark.size import Size
-from curation.llama3_tokenizer import END_OF_TEXT, PATTERN, tokenizer_from_tiktoken
+from curation.tokens.llama3_tokenizer import END_OF_TEXT, PATTERN, tokenizer_from_tiktoken
 
 SEED = 1
 VOCABULARY = 32_000
@@ -34,8 +34,8 @@ def comparisons(size: Size) -> Iterator[Comparison]:
 
 
 def ours(documents: int, data: Path | None, tokenizer: Path, scratch: Path) -> Work:
-    from curation.tokenize import WriteTokens
-    from curation.tokenizer import open_tokenizer
+    from curation.tokens.tokenizer import open_tokenizer
+    from curation.tokens.write import WriteTokens
     from recipes.schema import TokenizeStage
 
     params = TokenizeStage(do="tokenize")

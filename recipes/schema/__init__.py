@@ -16,7 +16,9 @@ from recipes.schema.base import (
     Strict,
     nearest,
 )
+from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage, DrawStage, ScoreStage, TrainClassifierStage
 from recipes.schema.curate import (
+    CleanStage,
     CurateRecipe,
     CurateStage,
     DecontaminateStage,
@@ -28,10 +30,11 @@ from recipes.schema.curate import (
     SampleStage,
     Source,
     TokenizeStage,
-    TrainClassifierStage,
 )
+from recipes.schema.endpoint import DECIDES_ANSWERS, Endpoint, LabelStage, RewriteStage
 from recipes.schema.filters import (
     FILTER_PARAMETERS,
+    LISTS,
     BoilerplateFilter,
     LanguageFilter,
     LengthFilter,
@@ -54,21 +57,29 @@ from recipes.schema.train import (
 )
 
 __all__ = [
+    "DECIDES_ANSWERS",
     "FILTER_PARAMETERS",
+    "LISTS",
     "Blend",
     "BoilerplateFilter",
     "Branch",
     "Cadence",
+    "ChooseThresholdStage",
+    "CleanStage",
     "Cluster",
     "CurateRecipe",
     "CurateStage",
     "DecontaminateStage",
     "DedupStage",
+    "DiscoverDomainsStage",
+    "DrawStage",
+    "Endpoint",
     "Export",
     "ExportParams",
     "ExtractStage",
     "FilterStage",
     "FormatStage",
+    "LabelStage",
     "LanguageFilter",
     "LearningRate",
     "LengthFilter",
@@ -81,7 +92,9 @@ __all__ = [
     "PositiveFloat",
     "ReadStage",
     "RepetitionFilter",
+    "RewriteStage",
     "SampleStage",
+    "ScoreStage",
     "Share",
     "Source",
     "Strict",

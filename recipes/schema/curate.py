@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from recipes.schema.base import Cluster, Model, Name, NotNegative, Positive, PositiveFloat, Share, Strict, nearest
+from recipes.schema.base import Cluster, Model, Name, NotNegative, Positive, Share, Strict, nearest
+from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage, DrawStage, ScoreStage, TrainClassifierStage
+from recipes.schema.endpoint import LabelStage, RewriteStage
 from recipes.schema.filters import FILTER_PARAMETERS
 
 
@@ -74,39 +76,54 @@ class FilterStage(Strict):
         return typed
 
 
-class TrainClassifierStage(Strict):
-    """Supervised fastText; defaults are DeepSeekMath's (section 2.1) but for dim. They are for a million examples: a
-    thousand stay untrained (all scores near 0.5) with less than learning_rate 0.5 or 25 epochs."""
+class CleanStage(Strict):
+    """Takes boilerplate lines and menus off the head and tail of documents and masks personal data; never formulas or code."""
 
-    do: Literal["train_classifier"]
-    examples: str  # jsonl with text and label (1 good, 0 bad)
-    dim: Positive = 64
-    learning_rate: PositiveFloat = 0.1
-    word_ngrams: Positive = 3
-    min_count: Positive = 3
-    epochs: Positive = 3
-    buckets: Positive = 2_000_000
-    validation_share: Share = 0.1
+    do: Literal["clean"]
+    phrase_lists: tuple[str, ...] = ("boilerplate_phrases",)  # a line with such a phrase; shipped lists, or paths of files
+    navigation_lists: tuple[str, ...] = ("navigation_lines",)  # a line that is nothing else
+    max_menu_words: NotNegative = 3  # of a line of a menu
+    min_menu_lines: Positive = 3  # in a row, one of them of the navigation lists
+    repeated_lines: bool = True  # a line that follows itself goes
+    mask: tuple[Literal["email", "phone", "ipv4"], ...] = ("email", "phone", "ipv4")
 
 
 class DedupStage(Strict):
-    """Exact and MinHash near-duplicates; candidates are checked against their true Jaccard similarity."""
+    """Exact and MinHash near-duplicates; candidates are checked against their true Jaccard similarity. `keep`: which of several
+    stays, by the first of these that differs: best math_score, most characters, oldest date, source named first, smallest id."""
 
     do: Literal["dedup"]
     ngram: Positive = 5
-    num_bands: Positive = 20
+    num_bands: Positive = 20  # MegaMath has 11 bands of 10 rows, FineWeb 14 of 8; these find more, and the check costs little
     rows_per_band: Positive = 6
     min_jaccard: Share = 0.75  # MegaMath, section 2.1
+    url: bool = False  # documents of one URL are duplicates too
+    keep: tuple[Literal["math_score", "length", "date", "source", "id"], ...] = ("math_score", "length", "id")
+    against: dict[str, str] = {}  # name: index of documents that were kept before; what resembles them is dropped
+    index: bool = False  # leaves such an index: made:curate/PAGE/dedup_index
+
+    @model_validator(mode="after")
+    def _rule_is_clear(self) -> Self:
+        if len(set(self.keep)) < len(self.keep):
+            raise ValueError(f"keep={list(self.keep)} names something twice; name each once")
+        return self
 
 
 class DecontaminateStage(Strict):
-    """Drops documents that hold benchmark items; keeps the evidence."""
+    """Drops or masks what documents hold of benchmark items; keeps the evidence (curation/decontaminate/step.py says how)."""
 
     do: Literal["decontaminate"]
     benchmarks: dict[str, str]  # name: jsonl path
-    ngram: Positive = 10
-    min_coverage: Share = 0.5  # share of an item's n-grams that must be in the document
-    min_item_words: Positive = 6  # shorter items are matched nowhere, and counted
+    parts: tuple[Literal["options", "answer", "solution"], ...] = ("options", "answer", "solution")  # beside the question
+    on_hit: Literal["drop", "mask"] = "drop"  # mask: the item is cut out of the text, the rest is kept
+    ngram: Annotated[int, Field(ge=4, le=13)] = 8
+    min_words: Positive = 13  # of an item that must be found, or all of it where it has fewer
+    min_coverage: Share = 0.5  # share of an item that must be found, anywhere in the document
+    min_in_order: Share = 0.8  # or found in its order, words between them or not
+    near_coverage: Share = 0.4  # what is found like this, numbers taken for the same, is reported
+    near_in_order: Share = 0.6
+    min_solution_words: Positive = 40  # a shorter solution contaminates only with its question
+    canaries: Positive = 200  # items of each kind that are planted to measure recall, for the certificate
 
     @field_validator("benchmarks")
     @classmethod
@@ -132,7 +149,14 @@ CurateStage = Annotated[
     | ExtractStage
     | FormatStage
     | FilterStage
+    | CleanStage
+    | LabelStage
+    | RewriteStage
+    | DrawStage
     | TrainClassifierStage
+    | ScoreStage
+    | DiscoverDomainsStage
+    | ChooseThresholdStage
     | DedupStage
     | DecontaminateStage
     | TokenizeStage,
@@ -167,4 +191,19 @@ class CurateRecipe(Strict):
             raise ValueError("a sample stage makes raw files and stands alone on its page")
         if kinds[0] not in ("read", "extract", "format", "sample"):
             raise ValueError(f"the first stage must be read, extract, format or sample, not {kinds[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_changes_text_behind_decontamination(self) -> Self:
+        decontaminated = ""
+        for name, stage in self.stages.items():
+            if decontaminated and stage.do in ("read", "extract", "format", "clean", "rewrite"):
+                raise ValueError(
+                    f"stage {name!r} ({stage.do}) makes other text behind {decontaminated!r}, which would not be decontaminated; "
+                    f"move {decontaminated!r} behind it"
+                )
+            if stage.do == "decontaminate":
+                decontaminated = name
+        if decontaminated and "certificate" in self.stages:
+            raise ValueError("the stage name 'certificate' is taken by the certificate of decontamination; choose another one")
         return self

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from curation.byte_pairs import BytePairs
-from curation.llama3_tokenizer import PATTERN, byte_letters
-from curation.tokenizer import DocumentTokenizer
+from curation.tokens.byte_pairs import BytePairs
+from curation.tokens.llama3_tokenizer import PATTERN, byte_letters
+from curation.tokens.tokenizer import DocumentTokenizer
 
 EOS = "<|end|>"
 TEXTS = ["A cab, a bab: $x_1 \\ge 2$.", "e\u0301 and \u00e9, α ≠ β\n\n  \t!", "", "It's 12345 o'clock", "b" * 300]

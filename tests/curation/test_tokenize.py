@@ -18,9 +18,9 @@ import pytest
 from datatrove.data import Document
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from curation.llama3_tokenizer import PATTERN, SPECIAL_TOKENS
-from curation.tokenize import WriteTokens, merge_tokens, split_of
-from curation.tokenizer import DocumentTokenizer
+from curation.tokens.llama3_tokenizer import PATTERN, SPECIAL_TOKENS
+from curation.tokens.tokenizer import DocumentTokenizer
+from curation.tokens.write import WriteTokens, merge_tokens, split_of
 from recipes.fingerprint import tokenizer_hash
 from recipes.schema import TokenizeStage
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from curation.byte_pairs import BytePairs
-from curation.llama3_tokenizer import BEGIN_OF_TEXT, END_OF_TEXT, tokenizer_from_tiktoken
+from curation.tokens.byte_pairs import BytePairs
+from curation.tokens.llama3_tokenizer import BEGIN_OF_TEXT, END_OF_TEXT, tokenizer_from_tiktoken
 from recipes.fingerprint import tokenizer_hash
 from recipes.schema import TokenizeStage
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import tiktoken
 from tokenizers import Tokenizer
 
-from curation.llama3_tokenizer import byte_letters
+from curation.tokens.llama3_tokenizer import byte_letters
 
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # of ByteLevel with use_regex
 MAX_ADDED = 100

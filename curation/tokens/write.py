@@ -19,8 +19,8 @@ import xxhash
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
-from curation.megatron_index import IndexedFile
-from curation.tokenizer import DocumentTokenizer, open_tokenizer
+from curation.tokens.megatron_index import IndexedFile
+from curation.tokens.tokenizer import DocumentTokenizer, open_tokenizer
 from recipes.manifest import NUM_NAMES
 from recipes.schema import TokenizeStage
 

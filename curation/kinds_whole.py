@@ -1,0 +1,133 @@
+"""The kinds of stages that see everything at once: one function each, which returns counts and details for the manifest."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from curation.stage_inputs import benchmarks, dedup_signatures, own
+from curation.steps import DOCUMENTS
+from recipes.schema import (
+    ChooseThresholdStage,
+    DedupStage,
+    DiscoverDomainsStage,
+    DrawStage,
+    Model,
+    TrainClassifierStage,
+)
+from recipes.stage import Stage, report_progress
+
+Done = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _certificate(stage: Stage) -> Done:
+    from curation.decontaminate.certificate import certify
+
+    documents, tokens = Path(stage.input("documents")), Path(stage.input("tokens"))
+    return certify(*benchmarks(stage), documents, tokens, stage.folder, seed=stage.params["seed"])
+
+
+def _sample(stage: Stage) -> Done:
+    from curation.sample import make_sample
+
+    model = Model.model_validate(stage.params["model"])
+    counts = make_sample(
+        stage.folder,
+        seed=stage.params["seed"],
+        num_pages=stage.params["num_pages"],
+        num_problems=stage.params["num_problems"],
+        vocab_size=model.vocab_size,
+        model=model.model_dump(),
+    )
+    return counts, {}
+
+
+def _train_classifier(stage: Stage) -> Done:
+    from curation.classifier import train
+
+    params = TrainClassifierStage(do="train_classifier", examples="", **own(stage))
+    role = "out_of_distribution/"
+    others = {name.removeprefix(role): Path(stage.input(name)) for name in stage.inputs if name.startswith(role)}
+    report = train(params, Path(stage.input("examples")), stage.folder, seed=stage.params["seed"], out_of_distribution=others)
+    return {}, report
+
+
+def _choose_drawn(stage: Stage) -> Done:
+    from curation.classifier.draw import choose
+
+    return choose(_files_of_ranks(stage, "keys"), DrawStage(do="draw", **_without_ranks(stage)), stage.folder), {}
+
+
+def _discover_domains(stage: Stage) -> Done:
+    from curation.classifier.domains import discover_domains
+
+    params = DiscoverDomainsStage(do="discover_domains", scores="scores", **_without_ranks(stage))
+    return discover_domains(_files_of_ranks(stage, "scores"), params, stage.folder, progress=_shards_done(stage))
+
+
+def _choose_threshold(stage: Stage) -> Done:
+    from curation.classifier.thresholds import choose_threshold
+
+    params = ChooseThresholdStage(do="choose_threshold", scores="scores", **_without_ranks(stage))
+    return {}, choose_threshold(_files_of_ranks(stage, "scores"), params, stage.folder, progress=_shards_done(stage))
+
+
+def _without_ranks(stage: Stage) -> dict[str, Any]:
+    return {key: value for key, value in stage.params.items() if key != "num_ranks"}
+
+
+def _files_of_ranks(stage: Stage, role: str) -> list[Path]:
+    """What each rank of the stage before left in a folder of the input's name."""
+    return [Path(stage.input(role)) / role / f"{rank:05d}.parquet" for rank in range(stage.params["num_ranks"])]
+
+
+def _shards_done(stage: Stage) -> Callable[[int, int], None]:
+    return lambda done, total: report_progress(stage.folder, 0, done, total, "shards")
+
+
+def _label(stage: Stage) -> Done:
+    from curation.language_model.label import write_examples
+
+    shards = [Path(stage.input("scores")) / DOCUMENTS / f"{rank:05d}.parquet" for rank in range(stage.params["num_ranks"])]
+
+    def progress(done: int, total: int) -> None:
+        report_progress(stage.folder, 0, done, total, "shards")
+
+    return write_examples(shards, stage.folder, min_score=stage.params["min_score"], progress=progress), {}
+
+
+def _clusters(stage: Stage) -> Done:
+    from curation.dedup import find_clusters
+
+    def progress(done: int, total: int) -> None:
+        report_progress(stage.folder, 0, done, total, "parts")
+
+    counts = find_clusters(
+        dedup_signatures(stage),
+        Path(stage.input("pairs")),
+        DedupStage(do="dedup", keep=stage.params["keep"], url=stage.params["url"]),
+        stage.folder,
+        sources=stage.params["source_order"],
+        progress=progress,
+    )
+    return counts, {}
+
+
+def _merge_tokens(stage: Stage) -> Done:
+    from curation.tokens.write import merge_tokens
+
+    shards = Path(stage.input("shards")) / "shards"
+    counts = merge_tokens(shards, stage.folder, stage.params["num_ranks"])
+    return counts.pop("counts"), counts
+
+
+WHOLE: dict[str, Callable[[Stage], Done]] = {
+    "sample": _sample,
+    "label": _label,
+    "draw_choice": _choose_drawn,
+    "train_classifier": _train_classifier,
+    "discover_domains": _discover_domains,
+    "choose_threshold": _choose_threshold,
+    "dedup_clusters": _clusters,
+    "tokenize": _merge_tokens,
+    "certificate": _certificate,
+}

@@ -1,0 +1,32 @@
+"""What a written stage says of itself, for the functions that do its kind."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.schema import DecontaminateStage
+from recipes.stage import Stage
+
+if TYPE_CHECKING:
+    from curation.dedup import Signatures
+
+
+def own(stage: Stage) -> dict[str, Any]:
+    """The parameters of the stage's kind alone."""
+    return {key: value for key, value in stage.params.items() if key not in ("shards", "sources", "seed")}
+
+
+def dedup_signatures(stage: Stage) -> "list[Signatures]":
+    """Those of these documents, then those of indexes."""
+    from curation.dedup import Signatures
+
+    own = Signatures(Path(stage.input("signatures")))
+    old = {role.removeprefix("against/"): Signatures(Path(stage.input(role))) for role in stage.inputs if "against/" in role}
+    for name, index in old.items():
+        index.check_like(name, own)
+    return [own, *old.values()]
+
+
+def benchmarks(stage: Stage) -> tuple[DecontaminateStage, dict[str, Path]]:
+    files = {role.removeprefix("benchmarks/"): Path(stage.input(role)) for role in stage.inputs if role.startswith("benchmarks/")}
+    named = {name: str(path) for name, path in files.items()}
+    return DecontaminateStage(do="decontaminate", benchmarks=named, **own(stage)), files
