@@ -164,26 +164,6 @@ class MinChars(PipelineStep):
                 yield doc
 
 
-class Exclusions:
-    """What datatrove's filters call an exclusion writer: puts dropped documents into the book under the filter's name."""
-
-    def __init__(self, name: str, book: Book, histogram: "Histogram | None" = None):
-        self.name = name
-        self.book = book
-        self.histogram = histogram
-
-    def __enter__(self) -> "Exclusions":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def write(self, doc: Document, rank: int = 0) -> None:
-        if self.histogram is not None:
-            self.histogram.add(doc)
-        self.book.drop(doc, self.name, str(doc.metadata.pop("filter_reason", "")))
-
-
 class CountMarked(PipelineStep):
     """Counts documents that carry a mark, and keeps a few as examples; they are not dropped."""
 
@@ -200,22 +180,3 @@ class CountMarked(PipelineStep):
                 self.book.count("marked", self.key)
                 self.book.example(f"marked/{self.key}", doc, why=doc.metadata[self.key])
             yield doc
-
-
-class Histogram(PipelineStep):
-    """Counts documents by tenths of a score: those that pass here, and those that its filter drops (`Exclusions`)."""
-
-    name = "histogram"
-
-    def __init__(self, key: str, book: Book):
-        super().__init__()
-        self.key = key
-        self.book = book
-
-    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
-        for doc in data or ():
-            self.add(doc)
-            yield doc
-
-    def add(self, doc: Document) -> None:
-        self.book.count("scores", self.key, f"{min(int(doc.metadata[self.key] * 10), 9) / 10:.1f}")

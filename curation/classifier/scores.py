@@ -1,7 +1,5 @@
 """The classifier's score of every document, with what thresholds and sites are chosen by; without the texts."""
 
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +9,12 @@ import pyarrow.parquet as pq
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
+from curation.batches import batches
 from curation.book import Book
 from curation.classifier import load_model, score
 from curation.classifier.origin import site_of, year_of
 
 SCORES = "scores"
-BATCH_DOCUMENTS = 2_000
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -43,7 +41,7 @@ class WriteScores(PipelineStep):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as file:
-            for documents in _batched(data):
+            for documents in batches(data):
                 table = self._score(documents)
                 file.write_table(table)
                 self._count(table["score"].to_numpy())
@@ -65,9 +63,3 @@ class WriteScores(PipelineStep):
             [round(value, 4) for value in found],
         ]
         return pa.table([pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA)
-
-
-def _batched(data: DocumentsPipeline) -> Iterator[list[Document]]:
-    documents = iter(data or ())
-    while batch := list(islice(documents, BATCH_DOCUMENTS)):
-        yield batch

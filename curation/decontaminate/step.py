@@ -11,12 +11,11 @@ from typing import Any
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
+from curation.batches import batches
 from curation.book import Book
 from curation.decontaminate.detector import Detector, Finding, original_spans
 from recipes.schema import DecontaminateStage
 
-BATCH_DOCUMENTS = 1_000
-BATCH_CHARS = 16_000_000
 MAX_EVIDENCE_CHARS = 1_000
 MASK = "\n"
 MAX_CUTS = 100  # of items out of a document; one that holds more is dropped
@@ -46,7 +45,7 @@ class Decontaminate(PipelineStep):
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
         detector = self.detector
-        for batch in _batches(data):
+        for batch in batches(data):
             for doc, findings in zip(batch, detector.find([doc.text for doc in batch]), strict=True):
                 removed = [finding for finding in findings if finding.tier == "remove"]
                 if findings and not removed:
@@ -80,16 +79,3 @@ class Decontaminate(PipelineStep):
         self.book.count("masked", "characters", n=len(doc.text) - len(text))
         doc.text = text
         return True
-
-
-def _batches(data: DocumentsPipeline) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    num_chars = 0
-    for doc in data or ():
-        batch.append(doc)
-        num_chars += len(doc.text)
-        if len(batch) >= BATCH_DOCUMENTS or num_chars >= BATCH_CHARS:
-            yield batch
-            batch, num_chars = [], 0
-    if batch:
-        yield batch

@@ -14,10 +14,10 @@ from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.writers.disk_base import DiskWriter
 from numpy.typing import NDArray
 
+from curation.batches import BATCH_DOCUMENTS
 from curation.filters.batch import Batch
 
 Columns = Mapping[str, NDArray[Any]]
-BATCH_SIZE = 500  # documents: their characters stay in the processor's cache
 
 
 class Filter(BaseFilter):
@@ -28,7 +28,7 @@ class Filter(BaseFilter):
     unnoted: tuple[str, ...] = ()
 
     def __init__(self, exclusion_writer: DiskWriter | None = None):
-        super().__init__(exclusion_writer, batch_size=BATCH_SIZE)
+        super().__init__(exclusion_writer, batch_size=BATCH_DOCUMENTS)
 
     @abstractmethod
     def measure(self, batch: Batch) -> Columns:

@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
+from curation.batches import batches
 from curation.book import Book
 from curation.filters.batch import Batch
-from curation.filters.filter import BATCH_SIZE, Filter
-from curation.steps import Histogram
+from curation.filters.filter import Filter
 
 FEATURES = "features"
+SCORE = "math_score"
 ROWS_PER_GROUP = 10_000
-BATCH_CHARS = 4_000_000  # counting takes about 40 bytes a character
 
 
 class WriteFeatures(PipelineStep):
@@ -41,7 +41,7 @@ class WriteFeatures(PipelineStep):
         schema = self._measure([]).schema
         waiting: list[pa.Table] = []
         with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
-            for documents in _batched(data):
+            for documents in batches(data):
                 waiting.append(self._measure(documents))
                 if sum(map(len, waiting)) >= ROWS_PER_GROUP:
                     file.write_table(pa.concat_tables(waiting), row_group_size=ROWS_PER_GROUP)
@@ -72,13 +72,12 @@ class DropByFeatures(PipelineStep):
         self.filters = filters
         self.features = features
         self.book = book
-        self.histogram = Histogram("math_score", book)
         self.memory = 0  # documents that were judged
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
         path = self.features / FEATURES / f"{rank:05d}.parquet"
         table = pq.read_table(path)  # 200 bytes a document
-        for documents in _batched(data):
+        for documents in batches(data):
             rows = table.slice(self.memory, len(documents))
             self.memory += len(documents)
             if rows["id"].to_pylist() != [doc.id for doc in documents]:
@@ -98,8 +97,8 @@ class DropByFeatures(PipelineStep):
             dropped = None
             for reason, names, broken, notes in judged:
                 doc.metadata.update(notes[number])
-                if self.histogram.key in notes[number]:
-                    self.histogram.add(doc)
+                if SCORE in notes[number]:
+                    self.book.count("scores", SCORE, f"{min(int(doc.metadata[SCORE] * 10), 9) / 10:.1f}")  # by tenths
                 if broken[number] >= 0:
                     dropped = reason, names[broken[number]]
                     break
@@ -107,17 +106,3 @@ class DropByFeatures(PipelineStep):
                 self.book.drop(doc, *dropped)
             else:
                 yield doc
-
-
-def _batched(data: DocumentsPipeline) -> Iterator[list[Document]]:
-    """A few very long documents fill a batch too."""
-    batch: list[Document] = []
-    num_chars = 0
-    for doc in data or ():
-        batch.append(doc)
-        num_chars += len(doc.text)
-        if len(batch) >= BATCH_SIZE or num_chars >= BATCH_CHARS:
-            yield batch
-            batch, num_chars = [], 0
-    if batch:
-        yield batch

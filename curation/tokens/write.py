@@ -19,14 +19,13 @@ import xxhash
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
+from curation.batches import batches
 from curation.tokens.megatron_index import IndexedFile
 from curation.tokens.tokenizer import DocumentTokenizer, open_tokenizer
 from recipes.manifest import NUM_NAMES
 from recipes.schema import TokenizeStage
 
 SPLITS = ("train", "validation")
-BATCH_DOCUMENTS = 1_000
-BATCH_CHARS = 4_000_000
 SHARD_SCHEMA = pa.schema(
     [
         ("split", pa.string()),
@@ -81,7 +80,7 @@ class WriteTokens(PipelineStep):
             files["validation"],
             pq.ParquetWriter(_temporary(docs), schema, compression="zstd") as table,
         ):
-            for batch in self._batches(data):
+            for batch in batches(self._not_empty(data)):
                 ids = tokenizer.encode([doc.text for doc in batch])
                 splits = [split_of(doc.id, self.params.validation_share) for doc in batch]
                 for split in SPLITS:
@@ -94,20 +93,12 @@ class WriteTokens(PipelineStep):
         for path in (*bins.values(), docs):
             _temporary(path).replace(path)
 
-    def _batches(self, data: DocumentsPipeline) -> Iterator[list[Document]]:
-        batch: list[Document] = []
-        num_chars = 0
+    def _not_empty(self, data: DocumentsPipeline) -> Iterator[Document]:
         for doc in data or ():
-            if not doc.text:
+            if doc.text:
+                yield doc
+            else:
                 self.count("empty_documents")
-                continue
-            batch.append(doc)
-            num_chars += len(doc.text)
-            if len(batch) >= BATCH_DOCUMENTS or num_chars >= BATCH_CHARS:
-                yield batch
-                batch, num_chars = [], 0
-        if batch:
-            yield batch
 
 
 def _rows(batch: list[Document], splits: list[str], ids: list[npt.NDArray[Any]], schema: pa.Schema) -> pa.Table:
