@@ -59,7 +59,7 @@ def why(document: str, page: str | None, overrides: tuple[str, ...], root: str, 
     from slurm.answers import print_fates
     from slurm.why import fates, records_of_page, records_under
 
-    records = records_under(Path(root)) if page is None else records_of_page(page, overrides)
+    records = records_under(Path(root)) if page is None else records_of_page(page, (f"root={root}", *overrides))
     record = fates(document, records)
     if json_:
         print_json(record)

@@ -198,7 +198,8 @@ def test_dropped_documents_carry_the_evidence(root: Path) -> None:
     shards = sorted(folder(root, "curate/demo_web", "decontaminate").glob("dropped/contaminated/*.parquet"))
     evidence = [doc.metadata["contamination"] for shard in shards for doc in read_shard(shard)]
     assert evidence
-    assert all(row["benchmark"].startswith("demo_") and row["coverage"] >= 0.5 and row["matched"] for row in evidence)
+    assert all(row["benchmark"].startswith("demo_") and row["matched"] for row in evidence)
+    assert all(row["coverage"] >= 0.5 or row["in_order"] >= 0.8 for row in evidence)
     shards = sorted(folder(root, "curate/demo_web", "dedup").glob("dropped/near_duplicate/*.parquet"))
     assert all(doc.metadata["jaccard"] >= 0.75 for shard in shards for doc in read_shard(shard))
 

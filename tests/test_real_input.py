@@ -65,7 +65,8 @@ def test_real_pages_walk_the_curation_road(real: tuple[Path, list[str]], shared_
     extract, tokens = manifest(root, "extract")["counts"], manifest(root, "tokenize")["counts"]
     assert extract["documents_in"] == 600 + 1822
     assert extract["documents_out"] > 2200
-    funnel = [manifest(root, name)["counts"] for name in ("extract", "clean", "math", "dedup", "decontaminate")]
+    stages = ("extract", "tidy", "clean", "math", "dedup", "decontaminate")
+    funnel = [manifest(root, name)["counts"] for name in stages]
     for above, below in pairwise(funnel):
         assert below["documents_in"] == above["documents_out"]
         dropped = sum(group["documents"] for group in below.get("dropped", {}).values())
