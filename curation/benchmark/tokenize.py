@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from datatrove.data import Document
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -13,6 +12,7 @@ from curation.benchmark.corpus import Corpus
 from curation.benchmark.measure import Comparison, Way, Work, compare
 from curation.benchmark.size import Size
 from curation.tokens.llama3_tokenizer import END_OF_TEXT, PATTERN, tokenizer_from_tiktoken
+from recipes.fingerprint import file_hash
 
 SEED = 1
 VOCABULARY = 32_000
@@ -29,7 +29,7 @@ def comparisons(size: Size) -> Iterator[Comparison]:
         ours=Way(ours, arguments),
         stock=Way(stock, arguments),
         repeats=size.repeats,
-        judge=lambda mine, other: {"tokens": mine[0], "same_tokens": mine == other, "tokenizer": tokenizer.name},
+        judge=lambda mine, other: {"tokens": _num_tokens(mine, tokenizer), "same_tokens": _equal(mine, other)},
     )
 
 
@@ -45,9 +45,9 @@ def ours(documents: int, data: Path | None, tokenizer: Path, scratch: Path) -> W
     shutil.rmtree(out, ignore_errors=True)
     docs = _documents(documents, data)
 
-    def work() -> tuple[int, str]:
+    def work() -> Path:
         WriteTokens(tokenizer, out, params, lambda *keys, n=1: None).run(iter(docs))
-        return _summary(out / "shards" / "00000.train.bin", tokenizer)
+        return out / "shards" / "00000.train.bin"
 
     return work
 
@@ -64,9 +64,9 @@ def stock(documents: int, data: Path | None, tokenizer: Path, scratch: Path) -> 
     assert step.tokenizer is not None  # loaded here
     docs = _documents(documents, data)
 
-    def work() -> tuple[int, str]:
+    def work() -> Path:
         step.run(iter(docs))
-        return _summary(next(out.glob("*.bin")), tokenizer)
+        return next(out.glob("*.bin"))
 
     return work
 
@@ -76,12 +76,13 @@ def _documents(number: int, data: Path | None) -> list[Document]:
     return [corpus.document(i) for i in range(number)]
 
 
-def _summary(tokens: Path, tokenizer: Path) -> tuple[int, str]:
-    """How many tokens, and the hash of all of them."""
-    from recipes.fingerprint import file_hash
-
+def _num_tokens(tokens: Path, tokenizer: Path) -> int:
     large = Tokenizer.from_file(str(tokenizer / "tokenizer.json")).get_vocab_size() >= 65_500
-    return tokens.stat().st_size // np.dtype(np.int32 if large else np.uint16).itemsize, file_hash(tokens)
+    return tokens.stat().st_size // (4 if large else 2)
+
+
+def _equal(one: Path, other: Path) -> bool:
+    return file_hash(one) == file_hash(other)
 
 
 def _tokenizer(folder: Path, data: Path | None) -> Path:
