@@ -85,8 +85,9 @@ class _Planner:
         for override in self.overrides:
             name, colon, rest = override.partition(":")
             if colon and "=" not in name:
-                target = name.lstrip("~+") if "/" in name else f"curate/{name.lstrip('~+')}"
-                self.others.setdefault(target, []).append(rest)
+                page = name.lstrip("~+")
+                target = page if "/" in page else f"curate/{page}"
+                self.others.setdefault(target, []).append(name.removesuffix(page) + rest)  # ~PAGE:key is ~key of that page
             else:
                 own.append(override)
         self.recipes[self.page] = load(self.page, own)

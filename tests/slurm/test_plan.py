@@ -126,3 +126,9 @@ def test_stages_come_after_their_inputs() -> None:
         for role, entry in stage.inputs.items():
             assert entry.stage is None or entry.stage in seen, (stage.name, role)
         seen.add(str(stage.folder))
+
+
+def test_a_key_of_another_page_can_be_taken_away() -> None:
+    remade = changed("~demo_web:stages.clean.filters.repetition")
+    assert {"curate/demo_web/clean_features", "curate/demo_web/clean"} <= remade
+    assert remade == changed("demo_web:~stages.clean.filters.repetition")
