@@ -9,6 +9,7 @@ NUMBA_CACHE_DIR is taken as it is.
 import hashlib
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from numba import config, njit
@@ -36,7 +37,12 @@ def _folder() -> Path:
     for file in _files():
         code.update(file.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "midtrain" / "compiled" / code.hexdigest()[:16]
+    folder = home / "midtrain" / "compiled" / code.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # numba would go back to its folder beside the code
+        folder = Path(tempfile.gettempdir()) / f"midtrain-{os.getuid()}" / folder.name
+    return folder
 
 
 if not config.CACHE_DIR:
