@@ -13,6 +13,7 @@ of an item has to be found, and 13 tokens of it (GPT-3's n, appendix C) or all.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,7 +93,10 @@ class Detector:
 
     @classmethod
     def of(cls, files: Mapping[str, Path], params: DecontaminateStage) -> "Detector":
-        return cls(Benchmarks(files, params))
+        """Building takes seconds for a score of benchmarks: a process that does several ranks builds once, unless a file has
+        changed."""
+        states = [(path, path.stat().st_mtime_ns) if path.is_file() else (path, 0) for path in files.values()]
+        return _detector(tuple(zip(files, states, strict=True)), params.model_dump_json())
 
     def find(self, texts: list[str]) -> list[list[Finding]]:
         """What each text holds, items to remove first, then by coverage."""
@@ -156,3 +160,9 @@ def original_spans(text: str, spans: Sequence[Span]) -> list[Span]:
     """Characters of a text that stand at spans of its normalised bytes."""
     places = original_places(text, [byte - is_end for span in spans for is_end, byte in enumerate(span)])
     return [(start, end + 1) for start, end in zip(places[::2], places[1::2], strict=True)]
+
+
+@lru_cache(maxsize=1)
+def _detector(files: tuple[tuple[str, tuple[Path, int]], ...], params: str) -> Detector:
+    benchmarks = {name: path for name, (path, _) in files}
+    return Detector(Benchmarks(benchmarks, DecontaminateStage.model_validate_json(params)))
