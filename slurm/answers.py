@@ -97,6 +97,9 @@ def print_differences(console: Console, record: dict[str, Any]) -> None:
     )
     reasons = ([row["stage"], row["key"], *_numbers(row["a"] or 0, row["b"] or 0)] for row in record["reasons"])
     _print_table(console, "Documents dropped", ("stage", "reason", "a", "b", "b - a"), reasons, num_words=2)
+    for side in record["unfinished"]:
+        done, of = record[side]["finished"], record[side]["stages"]
+        console.print(f"\nDocuments are compared when both are finished: {side} has {done} of its {of} stages")
     if record["documents"] is not None:
         _print_documents(console, record["documents"])
     figures = ([row["stage"], row["key"], _value(row["a"]), _value(row["b"])] for row in record["figures"])

@@ -37,6 +37,10 @@ class Road:
         return [record for record in self.records.values() if record.page == self.page]
 
     @property
+    def is_finished(self) -> bool:
+        return len(self.records) == len(self.stages)
+
+    @property
     def datasets(self) -> list[Dataset]:
         return read_datasets(list(self.records.values()))
 
@@ -56,11 +60,14 @@ def read_road(given: str, root: Path) -> Road:
 def compare(one: Road, other: Road) -> dict[str, Any]:
     """All that differs, each as {stage, key, a, b}; what is not there is None. Documents that only one keeps are told where
     both roads are of datasets and differ."""
+    if one.page != other.page and (_holds(one, other.page) or _holds(other, one.page)):
+        one, other = _by_page_and_name(one), _by_page_and_name(other)  # a training run and a dataset that it reads
     other = _with_last_as(one, other)
     names = list(dict.fromkeys([*one.stages, *other.stages]))
     same = {name: stage.fingerprint for name, stage in one.stages.items()} == {
         name: stage.fingerprint for name, stage in other.stages.items()
     }
+    unfinished = [side for side, road in (("a", one), ("b", other)) if not road.is_finished]
     return {
         "a": {"name": one.name, "finished": len(one.records), "stages": len(one.stages)},
         "b": {"name": other.name, "finished": len(other.records), "stages": len(other.stages)},
@@ -74,7 +81,8 @@ def compare(one: Road, other: Road) -> dict[str, Any]:
         "funnel": _funnel(one, other),
         "reasons": _differences(names, one.records, other.records, _reasons),
         "figures": _differences(names, one.records, other.records, _figures),
-        "documents": None if same else compare_documents(one.own_records, other.own_records),
+        "unfinished": unfinished,
+        "documents": None if same or unfinished else compare_documents(one.own_records, other.own_records),
     }
 
 
@@ -85,6 +93,16 @@ def _road(name: str, page: str, stages: Sequence[Stage]) -> Road:
     named = {stage.name if stage.page == page else f"{stage.page}/{stage.name}": stage for stage in stages}
     finished = {key: Record(stage.folder, read_manifest(stage.folder)) for key, stage in named.items() if stage.is_finished}
     return Road(name, page, named, finished)
+
+
+def _holds(road: Road, page: str) -> bool:
+    return any(stage.page == page for stage in road.stages.values())
+
+
+def _by_page_and_name(road: Road) -> Road:
+    full = {name: f"{stage.page}/{stage.name}" for name, stage in road.stages.items()}
+    stages = {full[name]: stage for name, stage in road.stages.items()}
+    return Road(road.name, road.page, stages, {full[name]: record for name, record in road.records.items()})
 
 
 def _behind(stage: Stage, seen: dict[str, Stage]) -> Iterator[Stage]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from curation.benchmark.measure import Comparison
 from curation.benchmark.size import Size
@@ -26,6 +25,9 @@ def main() -> int:
     parser.add_argument("--scratch", type=Path, help="keeps generated corpora here, for the next run (default: thrown away)")
     parser.add_argument("--json", action="store_true", help="one JSON object a comparison")
     given = parser.parse_args()
+    if (given.documents is not None and given.documents < 1) or given.repeats < 1:
+        print("error: --documents and --repeats must be 1 or more", file=sys.stderr)
+        return 2
     if given.data is not None and not given.data.is_dir():
         print(f"error: --data {given.data}: there is no such folder", file=sys.stderr)
         return 2
@@ -38,7 +40,8 @@ def main() -> int:
                 for comparison in comparisons:
                     print(json.dumps(comparison.describe()), flush=True)
             else:
-                _show(list(comparisons))
+                for comparison in comparisons:
+                    _show(comparison)
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -50,15 +53,17 @@ def _comparisons(stage: str) -> Callable[[Size], Iterator[Comparison]]:
     return found
 
 
-def _show(comparisons: list[Comparison]) -> None:
-    table = Table("stage", "against", "documents", "ours CPU-s", "stock CPU-s", "ratio", "peak MB", "stock MB", "quality")
-    for c in comparisons:
-        quality = ", ".join(
-            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in c.quality.items()
-        )
-        numbers = [f"{c.documents:,}", f"{c.ours_seconds:.2f}", f"{c.stock_seconds:.2f}", f"{c.ratio:.1f}x", f"{c.peak_mb:.0f}"]
-        table.add_row(c.stage, c.against, *numbers, f"{c.stock_peak_mb:.0f}", quality)
-    Console().print(table)
+def _show(c: Comparison) -> None:
+    """What it took, and what was right."""
+    console = Console(highlight=False)
+    console.print(f"[bold]{c.stage}[/] against {c.against}: {c.documents:,} documents")
+    console.print(
+        f"    [bold]{c.ratio:.1f}x[/]   CPU {c.ours_seconds:.2f} s against {c.stock_seconds:.2f} s   "
+        f"peak {c.peak_mb:,.0f} MB against {c.stock_peak_mb:,.0f} MB"
+    )
+    told = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in c.quality.items())
+    if c.quality:
+        console.print(f"    {', '.join(told)}")
 
 
 if __name__ == "__main__":

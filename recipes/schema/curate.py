@@ -119,7 +119,7 @@ class DecontaminateStage(Strict):
     ngram: Annotated[int, Field(ge=4, le=13)] = 8
     min_words: Positive = 13  # of an item that must be found, or all of it where it has fewer
     min_coverage: Share = 0.5  # share of an item that must be found, anywhere in the document
-    min_in_order: Share = 0.8  # or found in its order, words between them or not
+    min_in_order: Share = 0.8  # or found in its order around an n-gram of it, words between them or not
     near_coverage: Share = 0.4  # what is found like this, numbers taken for the same, is reported
     near_in_order: Share = 0.6
     min_solution_words: Positive = 40  # a shorter solution contaminates only with its question
@@ -131,6 +131,13 @@ class DecontaminateStage(Strict):
         if not benchmarks:
             raise ValueError("benchmarks is empty: decontamination would do nothing; name at least one benchmark file")
         return benchmarks
+
+    @model_validator(mode="after")
+    def _near_is_less(self) -> Self:
+        for near, enough in (("near_coverage", "min_coverage"), ("near_in_order", "min_in_order")):
+            if getattr(self, near) > getattr(self, enough):
+                raise ValueError(f"{near}={getattr(self, near)} is above {enough}={getattr(self, enough)}: nothing would be near")
+        return self
 
 
 class TokenizeStage(Strict):
@@ -195,15 +202,21 @@ class CurateRecipe(Strict):
 
     @model_validator(mode="after")
     def _nothing_changes_text_behind_decontamination(self) -> Self:
-        decontaminated = ""
+        decontaminated = tokenized = ""
         for name, stage in self.stages.items():
+            if tokenized:
+                raise ValueError(f"stage {name!r} ({stage.do}) stands behind {tokenized!r}, which ends a dataset; move it before")
             if decontaminated and stage.do in ("read", "extract", "format", "clean", "rewrite"):
                 raise ValueError(
                     f"stage {name!r} ({stage.do}) makes other text behind {decontaminated!r}, which would not be decontaminated; "
                     f"move {decontaminated!r} behind it"
                 )
-            if stage.do == "decontaminate":
-                decontaminated = name
+            if decontaminated and stage.do == "decontaminate":
+                raise ValueError(
+                    f"stages {decontaminated!r} and {name!r} both decontaminate; put their benchmarks into one stage"
+                )
+            decontaminated = name if stage.do == "decontaminate" else decontaminated
+            tokenized = name if stage.do == "tokenize" else tokenized
         if decontaminated and "certificate" in self.stages:
             raise ValueError("the stage name 'certificate' is taken by the certificate of decontamination; choose another one")
         return self

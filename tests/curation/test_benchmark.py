@@ -1,8 +1,10 @@
 """The benchmark command: what it prints, and that a way that fails is told with its error."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +66,8 @@ def test_the_command_prints_one_object_a_comparison() -> None:
 def test_mistakes_are_told_with_the_way_out() -> None:
     missing = command("dedup", "--data", "nowhere")
     assert (missing.returncode, missing.stderr) == (2, "error: --data nowhere: there is no such folder\n")
+    none = command("dedup", "--documents", "0")
+    assert (none.returncode, none.stderr) == (2, "error: --documents and --repeats must be 1 or more\n")
     road = command("road")
     assert road.returncode == 2
     assert "name their folder with --data" in road.stderr
@@ -72,3 +76,16 @@ def test_mistakes_are_told_with_the_way_out() -> None:
 def test_a_comparison_is_described_whole() -> None:
     comparison = Comparison("filter", "stock", 10, 1.0, 4.0, 100.0, 200.0, {"kept": 0.5})
     assert comparison.describe()["ratio"] == 4.0
+
+
+@pytest.mark.parametrize("home", ["writable", "file/below"])
+def test_compiled_functions_are_never_kept_beside_the_code(home: str, tmp_path: Path) -> None:
+    """There, a change of another file than theirs would not be seen. A home that cannot be written has a temporary folder."""
+    (tmp_path / "file").write_text("")
+    statement = "import curation.compiled as c; print(c.config.CACHE_DIR)"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / home), "TMPDIR": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    answer = subprocess.run([sys.executable, "-c", statement], capture_output=True, text=True, env=environment, check=True)
+    folder = Path(answer.stdout.strip())
+    assert folder.is_relative_to(tmp_path)
+    assert folder.is_relative_to(tmp_path / "writable") == (home == "writable")

@@ -165,3 +165,18 @@ def test_two_training_runs_are_compared_the_same_way(tmp_path: Path) -> None:
 def test_leaves_of_lists_are_named_by_their_rows() -> None:
     tree = {"a": [{"threshold": 0.5, "recall": 1.0}, {"dataset": "web", "epochs": 2}], "b": [1, 2], "c": {}}
     assert flat(tree) == {"a.0.5.recall": 1.0, "a.web.epochs": 2, "b": [1, 2]}
+
+
+def test_documents_of_an_unfinished_road_are_not_compared(both: Path) -> None:
+    told = compare(page(both), page(both, "stages.dedup.min_jaccard=0.9"))
+    assert told["unfinished"] == ["b"]
+    assert told["documents"] is None
+    done = f"b has {told['b']['finished']} of its {told['b']['stages']} stages"
+    assert done in say(page(both), page(both, "stages.dedup.min_jaccard=0.9")).output
+
+
+def test_a_training_run_and_a_dataset_that_it_reads_share_their_stages(tmp_path: Path) -> None:
+    told = compare(f"train/demo root={tmp_path}", f"curate/demo_web root={tmp_path}")
+    because = {row["stage"]: row["because"] for row in told["stages"]}
+    assert because["curate/demo_web/extract"] == []
+    assert told["unfinished"] == ["a", "b"]
