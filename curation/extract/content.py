@@ -2,7 +2,7 @@
 
 Furniture (navigation, banners, comments, what classes name so) goes first, unless it holds most of the page. The core is the
 innermost element with all formulas and most of the text in good blocks; of what stands before it the lead is kept. In the core,
-lists and blocks that are mostly links go. What holds a formula outside of links never goes.
+lists and blocks that are mostly links go. What holds a formula never goes, but for lists of links and, outside the core, links.
 
 Measured against resiliparse's main content and trafilatura on the gold of trafilatura, Scrapinghub's article-extraction-benchmark
 and Mozilla's readability: `python -m curation.benchmark extract --data FOLDER`.
@@ -40,6 +40,7 @@ from curation.extract.weights import (
     FORMULAS,
     GOOD,
     LINKED,
+    LINKED_FORMULAS,
     OWN,
     OWN_FORMULAS,
     OWN_LINKED,
@@ -205,6 +206,8 @@ def _drop_links(tags: Any, weights: Any, is_dropped: Any, core: int, top: int) -
         holds_core = core >= 0 and tags[row, START] <= tags[core, START] < tags[row, STOP]
         if holds_core or flags & (INLINE | ITEM | ROW | CELL | SECTION):
             continue
+        if weights[row, LINKED_FORMULAS] and not flags & LIST:
+            continue
         limit = MAX_LINKED_PARAGRAPH if flags & PARAGRAPH else MAX_LINKED_TABLE if flags & TABLE else MAX_LINKED
         is_dropped[row] = weights[row, LINKED] > limit * length
 
@@ -223,10 +226,10 @@ def _drop_bare_headings(tags: Any, weights: Any, holder: Any, is_dropped: Any, t
         if tags[row, OWNER] != OPENS or is_dropped[row] or not tags[row, FLAGS] & HEADING or tags[row, FLAGS] & TITLE:
             continue
         if heading >= 0 and tags[row, TAG] <= tags[heading, TAG]:  # h2 is known by a lower number than h3
-            is_dropped[heading] = not weights[heading, FORMULAS]
+            is_dropped[heading] = not weights[heading, FORMULAS] and not weights[heading, LINKED_FORMULAS]
         heading = row
     if heading >= 0:
-        is_dropped[heading] = not weights[heading, FORMULAS]
+        is_dropped[heading] = not weights[heading, FORMULAS] and not weights[heading, LINKED_FORMULAS]
 
 
 @njit(cache=True)

@@ -10,8 +10,8 @@ from curation.extract.nesting import END, FLAGS, OPENS, OWNER, PARENT, START, ST
 from curation.extract.vocabulary import INLINE, LINK, RAW, UNSEEN, VOID
 
 # Columns of an element's weights, in characters other than spaces. OWN: of a block, without the blocks in it.
-TEXT, LINKED, GOOD, FORMULAS, OWN, OWN_LINKED, OWN_FORMULAS = range(7)
-NUM_SUMMED = 4
+TEXT, LINKED, GOOD, FORMULAS, LINKED_FORMULAS, OWN, OWN_LINKED, OWN_FORMULAS = range(8)
+NUM_SUMMED = 5
 # Columns of a span of the source that is written differently: a formula, or a tag (which weighs nothing).
 SPAN_START, SPAN_STOP, WEIGHT = range(3)
 
@@ -27,7 +27,7 @@ def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
     Sets `is_dropped` of elements whose content no reader sees, and of all in them.
     """
     num_tags = len(tags)
-    weights = np.zeros((num_tags + 1, 7), np.int64)
+    weights = np.zeros((num_tags + 1, 8), np.int64)
     is_linked = np.zeros(num_tags + 1, np.bool_)
     block = np.full(num_tags + 1, num_tags)
     holder = np.full(num_tags + 1, -2)
@@ -39,7 +39,9 @@ def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
         while span < len(spans) and spans[span, SPAN_START] <= start:
             _add(weights, element, block, is_linked, is_dropped, _length(data, position, spans[span, SPAN_START]))
             _add(weights, element, block, is_linked, is_dropped, spans[span, WEIGHT])
-            is_formula = spans[span, WEIGHT] > 0 and not is_linked[element] and not is_dropped[element]
+            is_seen = spans[span, WEIGHT] > 0 and not is_dropped[element]
+            is_formula = is_seen and not is_linked[element]
+            weights[element, LINKED_FORMULAS] += is_seen and is_linked[element]
             weights[element, FORMULAS] += is_formula
             weights[block[element], OWN_FORMULAS] += is_formula
             position = max(position, spans[span, SPAN_STOP])

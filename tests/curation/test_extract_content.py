@@ -68,6 +68,20 @@ def test_labels_in_mathml_are_kept_from_drawings() -> None:
     assert extract(f"<div>{ARTICLE}<p>{label}</p></div>").equations_by_kind == {"alttext": 1}
 
 
+@pytest.mark.parametrize(
+    "linked",
+    [
+        r'<h2><a href="#s1">Computing \(\pi\)</a></h2>',
+        r'<div>See <a href="/w">Euler\'s identity \(e^{i\pi}=-1\)</a></div>',
+        r'<p><a href="/eq1">\[E=mc^2\]</a></p>',
+        '<p><a href="/f.png"><img src="https://latex.codecogs.com/gif.latex?x%2By" alt="x+y"></a></p>',
+    ],
+)
+def test_a_formula_in_a_link_within_the_content_stays(linked: str) -> None:
+    found = extract(f"<div>{ARTICLE}{linked}{ARTICLE}</div>")
+    assert (found.num_equations, found.num_left_out) == (1, 0)
+
+
 def test_formulas_of_link_lists_are_left_out_and_counted() -> None:
     related = "".join(rf"<li><a href=x>What is \(x^{number}\) for odd numbers?</a></li>" for number in range(5))
     found = extract(rf"<div><p>Let \(n\) be odd.</p>{ARTICLE}</div><div class=related><ul>{related}</ul></div>")
