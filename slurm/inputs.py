@@ -15,6 +15,8 @@ import orjson
 from recipes.fingerprint import content_hash, fingerprint
 from recipes.stage import Input, is_uri, write_atomically
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "original/tokenizer.model")
+
 
 class Outside:
     """Locates inputs for one plan; `problems` must be empty before it runs."""
@@ -37,7 +39,15 @@ class Outside:
         if not files:
             self.problem(f"{key}: no file matches {path}")
             return Input(location, f"missing:{path}")
+        self._look_at(Path(files[0]), path, key)
         return Input(location, self.hashes.of([Path(file) for file in files]))
+
+    def _look_at(self, file: Path, path: str, key: str) -> None:
+        """What would be found out only after all stages before."""
+        if key == "tokenizer" and file.is_dir() and not any((file / name).is_file() for name in TOKENIZER_FILES):
+            self.problem(f"{key}: {path} is not a tokenizer folder: it has none of {', '.join(TOKENIZER_FILES)}")
+        if ".benchmarks." in key and (not file.is_file() or not file.stat().st_size):
+            self.problem(f"{key}: {path} is {'empty' if file.is_file() else 'a folder'}; name a jsonl file of items")
 
     def problem(self, text: str) -> None:
         if text not in self.problems:

@@ -132,3 +132,16 @@ def test_a_key_of_another_page_can_be_taken_away() -> None:
     remade = changed("~demo_web:stages.clean.filters.repetition")
     assert {"curate/demo_web/clean_features", "curate/demo_web/clean"} <= remade
     assert remade == changed("demo_web:~stages.clean.filters.repetition")
+
+
+def test_inputs_of_the_wrong_kind_are_problems_of_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "folder").mkdir()
+    given = (
+        f"stages.decontaminate.benchmarks={{a: {tmp_path}/empty.jsonl, b: {tmp_path}/folder}}",
+        f"tokenizer={tmp_path}/folder",
+    )
+    problems = " ".join(plan("curate/demo_web", given).problems)
+    assert f"stages.decontaminate.benchmarks.a: {tmp_path}/empty.jsonl is empty; name a jsonl file of items" in problems
+    assert f"stages.decontaminate.benchmarks.b: {tmp_path}/folder is a folder; name a jsonl file of items" in problems
+    assert f"tokenizer: {tmp_path}/folder is not a tokenizer folder: it has none of tokenizer.json" in problems
