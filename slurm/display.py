@@ -15,6 +15,7 @@ from slurm.results import summary
 from slurm.run import Runner
 
 STATES = {"done": "[green]done[/]", "resumable": "[yellow]resumable[/]", "missing": "[dim]missing[/]"}
+MIN_SHARE_FOR_ETA = 0.03
 PLAIN_SECONDS = 20.0  # between lines about a running stage where there is no terminal
 
 
@@ -133,7 +134,8 @@ class Live:
         since, before = self.begun.setdefault(key, (now, count))
         speed = (count - before) / (now - since) if count > before else None
         rate = f"{human(speed) if speed >= 10 else f'{speed:.2g}'} {unit}/s" if speed else ""
-        eta = f"eta {timedelta(seconds=round((total - count) / speed))}" if speed and total else ""
+        is_telling = count - before >= MIN_SHARE_FOR_ETA * (total or 0)  # the first document waits for imports and compilers
+        eta = f"eta {timedelta(seconds=round((total - count) / speed))}" if speed and total and is_telling else ""
         done = human(count) + (f"/{human(total)}" if total else f" {unit}")
         self.progress.update(self.tasks[key], completed=count, total=total, done=done, rate=rate, eta=eta)
         if not self.console.is_terminal and now - self.spoken[key] > PLAIN_SECONDS:
