@@ -57,6 +57,8 @@ def summary(stage: Stage) -> str:
         words = f"{counts['steps']:,} steps, {counts['tokens']:,} tokens, loss {manifest['details']['loss']['last']:.3f}"
     elif stage.do == "export":
         words = f"logits differ by {manifest['details']['parity']['max_difference']:.1e} at most"
+    elif stage.do == "certificate":
+        words = f"{counts['items_hit']:,} benchmark items hit, {counts['canaries']:,} canaries planted"
     else:
         words = ""
     return f"{words}  {seconds:.1f} s".strip()
