@@ -132,13 +132,6 @@ class DecontaminateStage(Strict):
             raise ValueError("benchmarks is empty: decontamination would do nothing; name at least one benchmark file")
         return benchmarks
 
-    @model_validator(mode="after")
-    def _near_is_less(self) -> Self:
-        for near, enough in (("near_coverage", "min_coverage"), ("near_in_order", "min_in_order")):
-            if getattr(self, near) > getattr(self, enough):
-                raise ValueError(f"{near}={getattr(self, near)} is above {enough}={getattr(self, enough)}: nothing would be near")
-        return self
-
 
 class TokenizeStage(Strict):
     """Documents to Megatron's .bin/.idx with docs.parquet."""
@@ -202,10 +195,10 @@ class CurateRecipe(Strict):
 
     @model_validator(mode="after")
     def _nothing_changes_text_behind_decontamination(self) -> Self:
+        if "certificate" in self.stages and any(stage.do == "decontaminate" for stage in self.stages.values()):
+            raise ValueError("the stage name 'certificate' is taken by the certificate of decontamination; choose another one")
         decontaminated = tokenized = ""
         for name, stage in self.stages.items():
-            if tokenized:
-                raise ValueError(f"stage {name!r} ({stage.do}) stands behind {tokenized!r}, which ends a dataset; move it before")
             if decontaminated and stage.do in ("read", "extract", "format", "clean", "rewrite"):
                 raise ValueError(
                     f"stage {name!r} ({stage.do}) makes other text behind {decontaminated!r}, which would not be decontaminated; "
@@ -215,8 +208,8 @@ class CurateRecipe(Strict):
                 raise ValueError(
                     f"stages {decontaminated!r} and {name!r} both decontaminate; put their benchmarks into one stage"
                 )
+            if tokenized and stage.do in ("filter", "dedup", "decontaminate", "tokenize", "format", "clean", "rewrite"):
+                raise ValueError(f"stage {name!r} ({stage.do}) stands behind {tokenized!r}, which ends a dataset; move it before")
             decontaminated = name if stage.do == "decontaminate" else decontaminated
             tokenized = name if stage.do == "tokenize" else tokenized
-        if decontaminated and "certificate" in self.stages:
-            raise ValueError("the stage name 'certificate' is taken by the certificate of decontamination; choose another one")
         return self

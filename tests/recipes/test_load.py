@@ -40,7 +40,6 @@ def test_an_unknown_page_names_the_nearest() -> None:
         ("curate/demo_web", "stages.decontaminate.benchmarks=null", "benchmarks"),
         ("curate/demo_web", "tokenizer=null", "stages has a tokenize stage, but `tokenizer` is not set"),
         ("curate/demo_qa", "stages.format.template=chat", "stages.format.template: Input should be 'question_answer'"),
-        ("curate/demo_web", "stages.decontaminate.near_coverage=0.9", "near_coverage=0.9 is above min_coverage=0.5"),
         ("curate/demo_web", "stages.late={do: dedup}", "stage 'late' (dedup) stands behind 'tokenize', which ends a dataset"),
         (
             "curate/demo_web",

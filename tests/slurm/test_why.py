@@ -33,11 +33,11 @@ def test_a_kept_document_is_followed_to_its_tokens(dataset: Path) -> None:
     told = fate(dataset, KEPT)
     assert told["verdict"] == "kept"
     assert told["url"] == f"https://Example.org/{KEPT}/"
-    stages = ["extract", "clean", "dedup", "decontaminate"]
+    stages = ["extract", "tidy", "clean", "dedup", "decontaminate"]
     assert outcomes(told) == [*((name, "kept") for name in stages), ("tokenize", "tokenized")]
     assert told["steps"][0]["learned"]["source"] == "pages"
-    assert told["steps"][1]["learned"]["num_words"] == 120  # learned there, and not before
-    assert "num_words" not in told["steps"][0]["learned"]
+    assert told["steps"][2]["learned"]["num_words"] == 120  # learned there, and not before
+    assert "num_words" not in told["steps"][1].get("learned", {})
     place = told["steps"][-1]
     [docs] = (dataset / "runs" / PAGE).glob("tokenize-*/docs.parquet")
     [row] = [row for row in pq.read_table(docs).to_pylist() if row["id"] == told["id"]]
