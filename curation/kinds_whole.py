@@ -88,11 +88,7 @@ def _label(stage: Stage) -> Done:
     from curation.language_model.label import write_examples
 
     shards = [Path(stage.input("scores")) / DOCUMENTS / f"{rank:05d}.parquet" for rank in range(stage.params["num_ranks"])]
-
-    def progress(done: int, total: int) -> None:
-        report_progress(stage.folder, 0, done, total, "shards")
-
-    return write_examples(shards, stage.folder, min_score=stage.params["min_score"], progress=progress), {}
+    return write_examples(shards, stage.folder, min_score=stage.params["min_score"], progress=_shards_done(stage)), {}
 
 
 def _clusters(stage: Stage) -> Done:

@@ -19,11 +19,11 @@ def dedup_signatures(stage: Stage) -> "list[Signatures]":
     """Those of these documents, then those of indexes."""
     from curation.dedup import Signatures
 
-    own = Signatures(Path(stage.input("signatures")))
+    new = Signatures(Path(stage.input("signatures")))
     old = {role.removeprefix("against/"): Signatures(Path(stage.input(role))) for role in stage.inputs if "against/" in role}
     for name, index in old.items():
-        index.check_like(name, own)
-    return [own, *old.values()]
+        index.check_like(name, new)
+    return [new, *old.values()]
 
 
 def benchmarks(stage: Stage) -> tuple[DecontaminateStage, dict[str, Path]]:

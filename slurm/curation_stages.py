@@ -216,12 +216,10 @@ def _tokenize(page: Page, name: str, params: dict[str, Any], inputs: dict[str, I
 
 
 def _certificate(page: Page, tokens: Stage) -> Iterator[Stage]:
-    """Of the tokens, if their documents were decontaminated: by the last such stage before them."""
-    found = {
-        name: spec for name, spec in page.recipe.stages.items() if isinstance(spec, DecontaminateStage) and name in page.stages
-    }
-    if found:
-        name, spec = list(found.items())[-1]
+    """Of the tokens, if their documents were decontaminated: a page has one such stage at most, before them."""
+    for name, spec in page.recipe.stages.items():
+        if not isinstance(spec, DecontaminateStage) or name not in page.stages:
+            continue
         files = {role: entry for role, entry in page.stages[name].inputs.items() if role.startswith("benchmarks/")}
         inputs = {"documents": made(page.stages[name]), "tokens": made(tokens), **files}
         yield page.stage("certificate", "certificate", params_of(spec) | {"seed": page.recipe.seed}, inputs)

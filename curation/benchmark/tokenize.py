@@ -12,6 +12,7 @@ from curation.benchmark.corpus import Corpus
 from curation.benchmark.measure import Comparison, Way, Work, compare
 from curation.benchmark.size import Size
 from curation.tokens.llama3_tokenizer import END_OF_TEXT, PATTERN, tokenizer_from_tiktoken
+from curation.tokens.tokenizer import MAX_UINT16_VOCABULARY
 from recipes.fingerprint import file_hash
 
 SEED = 1
@@ -77,7 +78,7 @@ def _documents(number: int, data: Path | None) -> list[Document]:
 
 
 def _num_tokens(tokens: Path, tokenizer: Path) -> int:
-    large = Tokenizer.from_file(str(tokenizer / "tokenizer.json")).get_vocab_size() >= 65_500
+    large = Tokenizer.from_file(str(tokenizer / "tokenizer.json")).get_vocab_size() >= MAX_UINT16_VOCABULARY
     return tokens.stat().st_size // (4 if large else 2)
 
 

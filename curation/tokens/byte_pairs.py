@@ -81,9 +81,7 @@ def _ranks(content: dict[str, Any]) -> dict[bytes, int]:
     """Bytes of each token to its id. tiktoken merges by id where `tokenizers` merges by the order of its list: the order of the
     tokens that merges make must be the order of their ids."""
     model = content["model"]
-    if any(
-        model.get(key) for key in ("byte_fallback", "unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suffix")
-    ):
+    if any(model.get(feature) for feature in UNKNOWN_FEATURES):
         raise ValueError("the tokenizer's BPE has features that tiktoken does not know")
     bytes_of = {letter: byte for byte, letter in enumerate(byte_letters())}
     vocabulary: dict[str, int] = model["vocab"]
