@@ -21,7 +21,7 @@ VOCABULARY = 32_000
 
 def comparisons(size: Size) -> Iterator[Comparison]:
     documents = size.or_else(8_000)
-    tokenizer = _tokenizer(size.scratch / "tokenizer", size.data)
+    tokenizer = find_tokenizer(size.scratch / "tokenizer", size.data)
     arguments = (documents, size.data, tokenizer, size.scratch)
     yield compare(
         "tokenize",
@@ -86,7 +86,7 @@ def _equal(one: Path, other: Path) -> bool:
     return file_hash(one) == file_hash(other)
 
 
-def _tokenizer(folder: Path, data: Path | None) -> Path:
+def find_tokenizer(folder: Path, data: Path | None) -> Path:
     """Llama 3's where the data folder has it, else a byte-level BPE trained on the corpus."""
     ranks = data / "tokenizer" / "llama3_tokenizer.model" if data else None
     folder = folder / ("llama3" if ranks is not None and ranks.is_file() else "trained")

@@ -1,27 +1,32 @@
-"""A tokenizer folder, opened for making documents: ids with the end-of-text token behind, in the type Megatron reads.
-
-Encoding takes the fast way (`BytePairs`) where it gives the same ids: proven on probes and on the first documents, watched on one
-document of every batch after them.
-"""
+"""A tokenizer folder, opened for making documents: ids with the end-of-text token behind, in the type Megatron reads."""
 
 import json
-import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from curation.tokens.byte_pairs import BytePairs
+from curation.tokens.checked_encoder import CheckedEncoder
 from curation.tokens.llama3_tokenizer import BEGIN_OF_TEXT, END_OF_TEXT, tokenizer_from_tiktoken
 from recipes.fingerprint import tokenizer_hash
 from recipes.schema import TokenizeStage
 
 MAX_UINT16_VOCABULARY = 65_500  # as megatron.core's DType.optimal_dtype
-NUM_CHECKED_FIRST = 64  # documents on which both ways must agree before the fast one is taken
-logger = logging.getLogger(__name__)
+
+
+class Tokenized(NamedTuple):
+    """Tokens of documents one behind another, in the type Megatron reads, and how many of each. `num_left`: how many documents a
+    faster way left to `tokenizers`."""
+
+    tokens: npt.NDArray[Any]
+    lengths: npt.NDArray[np.int64]
+    num_left: int
+
+    def documents(self) -> list[npt.NDArray[Any]]:
+        return np.split(self.tokens, np.cumsum(self.lengths)[:-1])
 
 
 @lru_cache(maxsize=1)
@@ -33,8 +38,8 @@ def open_tokenizer(folder: Path, params: TokenizeStage) -> "DocumentTokenizer":
 class DocumentTokenizer:
     """`folder` holds tokenizer.json with tokenizer_config.json, or is (or holds) Meta's tokenizer.model of Llama 3.
 
-    `encoder` "auto" encodes with tiktoken where it can, "tokenizers" never. Documents get the begin-of-text and end-of-text
-    tokens that are asked for."""
+    `encoder` "auto" encodes in the fastest way there is, "tokenizers" in no faster one. Documents get the begin-of-text
+    and end-of-text tokens that are asked for."""
 
     def __init__(self, folder: Path, encoder: str = "auto", *, begin_of_text: bool = False, end_of_text: bool = True):
         self.folder = folder
@@ -45,45 +50,23 @@ class DocumentTokenizer:
         self.vocab_size = max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
         self.dtype = np.dtype(np.uint16 if self.vocab_size < MAX_UINT16_VOCABULARY else np.int32)
         self.eos = self._special("eos_token", END_OF_TEXT)
-        self._before = np.array([self._special("bos_token", BEGIN_OF_TEXT)] if begin_of_text else [], self.dtype)
-        self._behind = np.array([self.eos] if end_of_text else [], self.dtype)
-        self._fast = self._open_fast() if encoder == "auto" else None
-        self._num_checked = 0
+        self._before = [self._special("bos_token", BEGIN_OF_TEXT)] if begin_of_text else []
+        self._behind = [self.eos] if end_of_text else []
+        self.encoder = CheckedEncoder(self.tokenizer, encoder)
 
-    @property
-    def encoder(self) -> str:
-        return "tokenizers" if self._fast is None else "tiktoken"
-
-    def encode(self, texts: list[str]) -> list[npt.NDArray[Any]]:
-        """Token ids of each text between the tokens that every document gets."""
-        ids = self._encode_fast(texts) if self._fast is not None else None
-        return [np.concatenate((self._before, one, self._behind)).astype(self.dtype) for one in ids or self._encode_slowly(texts)]
-
-    def _encode_slowly(self, texts: list[str]) -> list[npt.NDArray[Any]]:
-        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [np.array(encoding.ids, self.dtype) for encoding in encodings]
-
-    def _encode_fast(self, texts: list[str]) -> list[npt.NDArray[Any]] | None:
-        """None, now and for ever, if the first documents show a difference; a later difference is an error."""
-        assert self._fast is not None
-        found = [self._fast.encode(text) for text in texts]
-        others = [i for i, ids in enumerate(found) if ids is None]
-        for i, ids in zip(others, self._encode_slowly([texts[i] for i in others]), strict=True):
-            found[i] = ids
-        encoded = [ids for ids in found if ids is not None]
-        first = not self._num_checked
-        checked = texts[:NUM_CHECKED_FIRST] if first else texts[:1]
-        self._num_checked += len(checked)
-        for text, fast, ids in zip(checked, encoded, self._encode_slowly(checked), strict=False):
-            if not np.array_equal(fast, ids):
-                if not first:
-                    raise ValueError(
-                        f"tiktoken and tokenizers give different ids for a text that begins {text[:80]!r}; set "
-                        "encoder: tokenizers on the tokenize stage"
-                    )
-                self._fast = None
-                return None
-        return encoded
+    def encode(self, texts: list[str]) -> Tokenized:
+        """Tokens of each text between those that every document gets."""
+        encoded, num_left = self.encoder.encode(texts)
+        lengths = encoded.lengths + len(self._before) + len(self._behind)
+        ends = np.cumsum(lengths)
+        tokens = np.empty(lengths.sum(), self.dtype)
+        is_text = np.ones(len(tokens), np.bool_)
+        for places, special in ((ends - lengths, self._before), (ends - 1, self._behind)):
+            if special:
+                tokens[places] = special
+                is_text[places] = False
+        tokens[is_text] = encoded.ids
+        return Tokenized(tokens, lengths, num_left)
 
     def describe(self) -> dict[str, str]:
         """What a dataset must remember of it."""
@@ -112,13 +95,6 @@ class DocumentTokenizer:
             f"{self.folder} is not a tokenizer folder: it has no tokenizer.json (nor Llama 3's tokenizer.model); save one with "
             "transformers' AutoTokenizer.from_pretrained(...).save_pretrained(folder)"
         )
-
-    def _open_fast(self) -> BytePairs | None:
-        try:
-            return BytePairs(self.tokenizer)
-        except ValueError as error:
-            logger.info("%s is encoded by tokenizers: %s", self.folder, error)
-            return None
 
     def _special(self, role: str, of_llama3: str) -> int:
         """The id of the folder's eos_token or bos_token."""

@@ -81,15 +81,18 @@ class WriteTokens(PipelineStep):
             pq.ParquetWriter(_temporary(docs), schema, compression="zstd") as table,
         ):
             for batch in batches(self._not_empty(data)):
-                ids = tokenizer.encode([doc.text for doc in batch])
+                tokens, lengths, num_left = tokenizer.encode([doc.text for doc in batch])
                 splits = [split_of(doc.id, self.params.validation_share) for doc in batch]
                 for split in SPLITS:
-                    of_split = [tokens for tokens, of in zip(ids, splits, strict=True) if of == split]
-                    if of_split:
-                        np.concatenate(of_split).tofile(files[split])
-                        self.count("documents", split, n=len(of_split))
-                        self.count("tokens", split, n=sum(map(len, of_split)))
-                table.write_table(_rows(batch, splits, ids, schema))
+                    is_split = np.array([of == split for of in splits])
+                    if is_split.any():
+                        of_split = tokens[np.repeat(is_split, lengths)]
+                        of_split.tofile(files[split])
+                        self.count("documents", split, n=int(is_split.sum()))
+                        self.count("tokens", split, n=len(of_split))
+                if num_left:
+                    self.count("documents_left_to_tokenizers", n=num_left)
+                table.write_table(_rows(batch, splits, lengths, schema))
         for path in (*bins.values(), docs):
             _temporary(path).replace(path)
 
@@ -101,12 +104,12 @@ class WriteTokens(PipelineStep):
                 self.count("empty_documents")
 
 
-def _rows(batch: list[Document], splits: list[str], ids: list[npt.NDArray[Any]], schema: pa.Schema) -> pa.Table:
+def _rows(batch: list[Document], splits: list[str], lengths: npt.NDArray[np.int64], schema: pa.Schema) -> pa.Table:
     columns = [
         splits,
         [doc.id for doc in batch],
         *([doc.metadata.get(key) for doc in batch] for key in ("url", "source")),
-        [len(tokens) for tokens in ids],
+        lengths,
     ]
     return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)
 

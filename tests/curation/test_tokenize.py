@@ -19,6 +19,7 @@ from datatrove.data import Document
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from curation.tokens.llama3_tokenizer import PATTERN, SPECIAL_TOKENS
+from curation.tokens.merge_kernel import LONGEST_WORD_BYTES
 from curation.tokens.tokenizer import DocumentTokenizer
 from curation.tokens.write import WriteTokens, merge_tokens, split_of
 from recipes.fingerprint import tokenizer_hash
@@ -155,6 +156,13 @@ def test_empty_documents_are_counted_and_repeated_ids_too(tmp_path: Path, tokeni
     assert answer["counts"]["duplicate_ids"] == 1
 
 
+def test_documents_that_only_tokenizers_can_encode_are_counted(tmp_path: Path, tokenizer_folder: Path) -> None:
+    long_word = Document(text="a" * (LONGEST_WORD_BYTES + 1), id="long")
+    counted = write(tmp_path, tokenizer_folder, [[*documents(3), long_word]], validation_share=0.0)
+    assert counted["documents_left_to_tokenizers"] == 1
+    assert counted["documents/train"] == 4
+
+
 def test_a_dataset_without_documents_is_an_error(tmp_path: Path, tokenizer_folder: Path) -> None:
     write(tmp_path, tokenizer_folder, [[]])
     with pytest.raises(ValueError, match="has no documents at all"):
@@ -194,11 +202,11 @@ def test_the_end_of_text_comes_from_either_file_and_its_absence_is_an_error(tmp_
 
 def test_documents_get_the_special_tokens_that_the_page_asks_for(tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tokenizer_folder, tmp_path / "tokenizer")
-    plain = DocumentTokenizer(folder, end_of_text=False).encode(TEXTS)
+    plain = DocumentTokenizer(folder, end_of_text=False).encode(TEXTS).documents()
     with pytest.raises(ValueError, match=r"names no bos_token, and every document gets it; set bos_token"):
         DocumentTokenizer(folder, begin_of_text=True)
     (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|begin_of_text|>", "eos_token": EOS}))
-    both = DocumentTokenizer(folder, begin_of_text=True).encode(TEXTS)
+    both = DocumentTokenizer(folder, begin_of_text=True).encode(TEXTS).documents()
     for without, ids in zip(plain, both, strict=True):
         assert ids.tolist() == [0, *without.tolist(), 1]
         assert not {0, 1} & set(without.tolist())  # TEXTS spell special tokens out
@@ -255,8 +263,9 @@ def test_llama3_tokens_equal_tiktokens_on_real_text(llama3: DocumentTokenizer, s
         with gzip.open(shared_data / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
             records = [json.loads(line) for line, _ in zip(file, range(150), strict=False)]
         texts += [str(record.get("text") or record.get("question") or record.get("solution")) for record in records]
-    encoded = [ids.tolist() for ids in llama3.encode(texts)]
+    encoded = [ids.tolist() for ids in llama3.encode(texts).documents()]
     assert len(texts) > 500
+    assert llama3.encoder.name == "compiled"
     assert encoded == [[*reference.encode(text, disallowed_special=()), llama3.eos] for text in texts]
     assert [llama3.tokenizer.decode(ids[:-1], skip_special_tokens=False) for ids in encoded] == texts
 
