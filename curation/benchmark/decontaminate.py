@@ -32,7 +32,7 @@ Found = dict[str, set[str]]  # ids of documents, `removed` and `near`
 
 
 def comparisons(size: Size) -> Iterator[Comparison]:
-    files = _benchmarks(size)
+    files = benchmark_files(size)
     documents = size.or_else(6_000)
     corpus = _write_corpus(size, files, documents)
     few = min(STOCK_DOCUMENTS, documents)
@@ -54,7 +54,7 @@ def comparisons(size: Size) -> Iterator[Comparison]:
         yield from _leaks(size, size.data)
 
 
-def _benchmarks(size: Size) -> dict[str, Path]:
+def benchmark_files(size: Size) -> dict[str, Path]:
     """All benchmark files of the data folder, or one of generated problems."""
     found = sorted((size.data / "benchmarks").glob("*.jsonl.gz")) if size.data else []
     if found:

@@ -13,17 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.decontaminate.math_token_hashes import Hashes, Offsets, Tokens
-from curation.decontaminate.ngram_kernels import cover, item_ngrams, shared_stretches, three_bits
+from curation.decontaminate.math_token_hashes import Hashes, Tokens
+from curation.decontaminate.ngram_kernels import cover, item_ngrams, shared_stretches
+from curation.decontaminate.ngram_table import Numbers, are_rare, numbers_of_texts, table_of
 
-Numbers = npt.NDArray[np.int32]
-
-MAX_SHARING_ITEMS = 4  # n-grams in more different items are instructions
 MIN_TELLING = 0.25  # of an item's tokens in telling n-grams, and so many tokens; an item with less keeps all its n-grams
 MIN_TELLING_TOKENS = 13
 MIN_SHARE = 0.25  # of an item's tokens: what covers less is not reported by `cover`
-
-WORDS_PER_BUCKET = -3  # a power of two: with two to four buckets for a key, one n-gram in 100 gets past the filter by chance
 
 
 class Covered(NamedTuple):
@@ -35,18 +31,6 @@ class Covered(NamedTuple):
     near: Numbers  # tokens covered if all numbers are alike
     changed: Numbers  # numbers that are covered only so
     words: Numbers  # covered at all
-    stretches: Numbers  # where in the document the n-grams of the item are densest begins, in tokens
-
-
-class Table(NamedTuple):
-    words: npt.NDArray[np.uint64]  # a blocked Bloom filter, small enough for the cache: three bits of one word for each key
-    words_shift: np.uint64
-    keys: Hashes  # sorted n-grams
-    buckets: Numbers  # where the keys with the same highest bits begin
-    shift: np.uint64
-    posted: Offsets  # where a key's postings begin
-    items: Numbers  # postings: an item that has the n-gram,
-    places: Numbers  # at this token of the item
 
 
 class BenchmarkIndex:
@@ -59,17 +43,17 @@ class BenchmarkIndex:
         assert len(self.lengths)
         assert self.lengths.min() >= ngram
         exact, near, items, places = item_ngrams(self.hashes, self.offsets, ngram)
-        text = self._numbers_of_texts()[items]
+        text = numbers_of_texts(self.hashes, self.offsets)[items]
         own = exact != 0
-        telling = own & _is_rare(exact, text)
+        telling = own & are_rare(exact, text)
         has_enough = self._coverable(telling, items, places) >= np.maximum(MIN_TELLING * self.lengths, MIN_TELLING_TOKENS)
         telling |= own & ~has_enough[items]
-        telling_near = (near != 0) & _is_rare(near, text)
+        telling_near = (near != 0) & are_rare(near, text)
         self.exact_coverable = self._coverable(telling, items, places)
         self.near_coverable = self._coverable(telling | telling_near, items, places)
         kept = np.flatnonzero(telling), np.flatnonzero(telling_near)
         both = np.concatenate(kept)
-        self.table = _table(np.concatenate((exact[kept[0]], near[kept[1]])), items[both], places[both])
+        self.table = table_of(np.concatenate((exact[kept[0]], near[kept[1]])), items[both], places[both])
 
     @property
     def num_ngrams(self) -> int:
@@ -87,12 +71,6 @@ class BenchmarkIndex:
         stretches: npt.NDArray[np.int64] = shared_stretches(tokens, mine, self.ngram)
         return stretches
 
-    def _numbers_of_texts(self) -> Numbers:
-        """The same number for items with the same tokens: MATH-500 is part of MATH, and its items are no instructions."""
-        first_of: dict[bytes, int] = {}
-        texts = (self.hashes[start:end].tobytes() for start, end in zip(self.offsets, self.offsets[1:], strict=False))
-        return np.array([first_of.setdefault(text, number) for number, text in enumerate(texts)], np.int32)
-
     def _coverable(self, kept: npt.NDArray[np.bool_], items: Numbers, places: Numbers) -> Numbers:
         """How many tokens of each item are in its kept n-grams."""
         starts = self.offsets[items[kept]] + places[kept]
@@ -101,29 +79,3 @@ class BenchmarkIndex:
         np.add.at(changes, starts + self.ngram, -1)
         inside = np.cumsum(changes[:-1]) > 0
         return np.add.reduceat(inside, self.offsets[:-1], dtype=np.int32)
-
-
-def _is_rare(ngrams: Hashes, texts: Numbers) -> npt.NDArray[np.bool_]:
-    """Whether at most MAX_SHARING_ITEMS different texts hold each n-gram."""
-    order = np.lexsort((texts, ngrams))
-    ngrams, texts = ngrams[order], texts[order]
-    is_new_ngram = np.r_[True, ngrams[1:] != ngrams[:-1]]
-    is_new_pair = is_new_ngram | np.r_[True, texts[1:] != texts[:-1]]
-    number = np.cumsum(is_new_ngram) - 1
-    num_texts = np.bincount(number, weights=is_new_pair)
-    rare = np.empty(len(order), np.bool_)
-    rare[order] = num_texts[number] <= MAX_SHARING_ITEMS
-    return rare
-
-
-def _table(ngrams: Hashes, items: Numbers, places: Numbers) -> Table:
-    order = np.argsort(ngrams, kind="stable")
-    keys, starts = np.unique(ngrams[order], return_index=True)
-    bits = max(len(keys).bit_length() + 1, 8)  # two to four buckets for every key
-    shift = np.uint64(64 - bits)
-    buckets = np.searchsorted(keys >> shift, np.arange((1 << bits) + 1, dtype=np.uint64)).astype(np.int32)
-    posted = np.r_[starts, len(order)].astype(np.int64)
-    words_shift = np.uint64(64 - bits - WORDS_PER_BUCKET)
-    words = np.zeros(1 << (bits + WORDS_PER_BUCKET), np.uint64)
-    np.bitwise_or.at(words, (keys >> words_shift).astype(np.int64), three_bits(keys))
-    return Table(words, words_shift, keys, buckets, shift, posted, items[order], places[order])

@@ -17,6 +17,7 @@ TRUNCATED_TO = 0.6
 SWAPPED_WORDS = 0.05
 NUMBER = re.compile(r"\d+")
 WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+PLAIN_WORD = re.compile(r"(?<!\S)[a-zA-Z]+(?=[.,;:?!]?(?!\S))")
 SENTENCE_END = re.compile(r"(?<=[.!?。])\s*(?=\S)|(?<=[.!?])\s+")
 SPELLINGS = (
     (r"\\[dt]?frac(?![a-zA-Z])", r"\\dfrac"),
@@ -82,6 +83,18 @@ def _words(text: str, words: Sequence[str], rng: random.Random) -> list[str]:
     return [text] if chosen else []
 
 
+def _every(nth: int) -> "Kind":
+    """Every nth plain word another one: what is left between them has no long n-gram."""
+
+    def replace(text: str, words: Sequence[str], rng: random.Random) -> list[str]:
+        places = [match.span() for match in PLAIN_WORD.finditer(text)][nth - 1 :: nth]
+        for start, end in reversed(places):
+            text = text[:start] + rng.choice(words) + text[end:]
+        return [text] if places else []
+
+    return replace
+
+
 Kind = Callable[[str, Sequence[str], random.Random], list[str]]
 
 KINDS: dict[str, Kind] = {
@@ -93,6 +106,8 @@ KINDS: dict[str, Kind] = {
     "split": _split,
     "truncated": _truncated,
     "words_swapped": _words,
+    "every_8th_word": _every(8),
+    "every_5th_word": _every(5),
 }
 
 

@@ -15,10 +15,10 @@ import orjson
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation.book import num_documents, read_shard
 from curation.classifier.metrics import wilson
 from curation.decontaminate.canaries import KINDS, Recall, measure, plant
 from curation.decontaminate.detector import Detector
+from curation.shards import num_documents, read_shard
 from curation.steps import DOCUMENTS
 from recipes.fingerprint import file_hash
 from recipes.manifest import read_manifest

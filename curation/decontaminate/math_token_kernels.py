@@ -112,8 +112,18 @@ def _next(content, i, first, last, kinds, keys, tokens, marks):  # type: ignore[
         return i, hashed, PLAIN
     if kind == COMPARISON and i + 1 < last and content[i + 1] == ord("="):
         return _spelled(i + 2, _extend(_START, content, i, i + 2), keys, tokens, marks)
-    is_sign = kind == SIGN or (kind == COMPARISON and code != ord("!"))
+    is_sign = kind == SIGN or (kind == COMPARISON and code != ord("!") and not _is_quote(content, i, first))
     return i + width, _extend(_START, content, i, i + 1), PLAIN if is_sign else LAYOUT
+
+
+@njit(cache=True)
+def _is_quote(content, i, first):  # type: ignore[no-untyped-def]
+    """Whether a > (before no =) has only others before it in its line, and blanks."""
+    if content[i] != ord(">"):
+        return False
+    while i > first and (content[i - 1] == ord(">") or content[i - 1] == ord(" ") or content[i - 1] == ord("\t")):
+        i -= 1
+    return i == first or content[i - 1] == ord("\n")
 
 
 @njit(cache=True)

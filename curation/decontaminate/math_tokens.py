@@ -3,8 +3,8 @@ r"""Text with mathematics as tokens that survive another way of writing it: what
 Words lower-cased, numbers whole (1,000 = 1{,}000 = 1000), LaTeX commands kept but spellings joined (\dfrac = \frac,
 \leq = \le = ≤, \sin = sin, \alpha = α). Spacing, delimiters, brackets, fonts, multiplication signs, ^ and _ vanish: `$x^{2}$`,
 `x²` and `x2` are one. Unicode's compatibility characters are folded, but α ≠ β stays apart from α = β. Chinese, Japanese and
-Korean characters are a token each: no spaces part their words. Asymptote figures ([asy]...[/asy]) are left out: copies of a
-problem lose them.
+Korean characters are a token each: no spaces part their words. Asymptote figures ([asy]...[/asy]) are left out, as copies of a
+problem lose them, and so is the `> ` before lines of a quotation.
 
 `normalise` prepares a text, `find_tokens` says what its tokens are. math_token_hashes.py finds the same tokens, as
 hashes, in a small share of the time.
@@ -18,7 +18,8 @@ from pathlib import Path
 
 IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 TOKEN = re.compile(
-    r"\\(?:begin|end)\s*\{[^{}]*\}"  # environments: layout
+    r"(?P<quote>(?<![^\n])[ \t]*(?:>(?!=)[ \t]*)+)"  # Markdown's, before a line
+    r"|\\(?:begin|end)\s*\{[^{}]*\}"  # environments: layout
     r"|\\[a-zA-Z]+"
     r"|\\[^\w]"  # \, \; \( \[ \{
     r"|(?<=frac)\d"  # \frac12
@@ -83,7 +84,8 @@ def fold(piece: str) -> str:
 
 def find_tokens(text: str) -> list[tuple[str, int, int]]:
     """(token, start, end) in a normalised text."""
-    found = ((canonical(match.group()), match.start(), match.end()) for match in TOKEN.finditer(text))
+    matches = (match for match in TOKEN.finditer(text) if match.lastgroup != "quote")
+    found = ((canonical(match.group()), match.start(), match.end()) for match in matches)
     return [entry for entry in found if entry[0]]
 
 

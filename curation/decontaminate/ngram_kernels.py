@@ -25,9 +25,9 @@ def item_ngrams(tokens, offsets, length):  # type: ignore[no-untyped-def]
             items[filled], places[filled] = item, start - offsets[item]
             different, numbers = _variety(tokens, start, length)
             if different >= MIN_DIFFERENT_TOKENS:
-                exact[filled] = _ngram(tokens, start, length, False)
+                exact[filled] = ngram_of(tokens, start, length, False)
                 if 0 < numbers <= length // 2:  # rows of numbers are in every table
-                    near[filled] = _ngram(tokens, start, length, True)
+                    near[filled] = ngram_of(tokens, start, length, True)
             filled += 1
     return exact, near, items, places
 
@@ -58,7 +58,7 @@ def _finish(hashed, numbers_alike):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _ngram(tokens, start, length, numbers_alike):  # type: ignore[no-untyped-def]
+def ngram_of(tokens, start, length, numbers_alike):  # type: ignore[no-untyped-def]
     hashed = np.uint64(0)
     for i in range(start, start + length):
         hashed = hashed * _BASE + (_alike(tokens[i]) if numbers_alike else tokens[i])
@@ -74,12 +74,12 @@ def shared_stretches(tokens, item_tokens, length):  # type: ignore[no-untyped-de
         size *= 2
     slots = np.zeros(size, np.uint64)  # an open hash table
     for start in range(len(item_tokens) - length + 1):
-        ngram = _ngram(item_tokens, start, length, True)
+        ngram = ngram_of(item_tokens, start, length, True)
         slots[_slot(slots, ngram)] = ngram
     stretches = np.empty((len(tokens) // length + 1, 2), np.int64)
     count = 0
     for start in range(len(tokens) - length + 1):
-        ngram = _ngram(tokens, start, length, True)
+        ngram = ngram_of(tokens, start, length, True)
         if slots[_slot(slots, ngram)] == ngram:
             if not count or start - stretches[count - 1, 1] > len(item_tokens) // 2:
                 stretches[count, 0] = start
@@ -99,12 +99,11 @@ def _slot(slots, ngram):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def cover(tokens, offsets, item_tokens, item_offsets, length, table, limits):  # type: ignore[no-untyped-def]
-    rows = np.empty((7, 1024), np.int32)
+    rows = np.empty((6, 1024), np.int32)
     count = 0
     covered = np.zeros(len(item_tokens), np.uint8)
     touched, hits = np.empty(len(limits), np.int32), np.zeros(len(limits), np.int32)
-    dense, best = np.zeros((len(limits), 2), np.int64), np.zeros((len(limits), 2), np.int64)  # (first token, hits) of a stretch
-    seen = (touched, hits, dense, best)
+    seen = (touched, hits)
     words, shift = table.words, table.words_shift
     power = np.uint64(1)
     for _ in range(length):
@@ -124,12 +123,12 @@ def cover(tokens, offsets, item_tokens, item_offsets, length, table, limits):  #
                 numbers -= int(gone & NUMBER)
             if inside >= -1:
                 found = _finish(exact, False)
-                if _may_be_known(found, words, shift):
-                    num_touched = _mark(found, i, table, item_offsets, length, EXACT, covered, num_touched, seen)
+                if may_be_known(found, words, shift):
+                    num_touched = _mark(found, table, item_offsets, length, EXACT, covered, num_touched, seen)
                 if 0 < numbers <= length // 2:
                     found = _finish(near, True)
-                    if _may_be_known(found, words, shift):
-                        num_touched = _mark(found, i, table, item_offsets, length, NEAR, covered, num_touched, seen)
+                    if may_be_known(found, words, shift):
+                        num_touched = _mark(found, table, item_offsets, length, NEAR, covered, num_touched, seen)
         for k in range(num_touched):
             item = touched[k]
             first, last = item_offsets[item], item_offsets[item + 1]
@@ -138,15 +137,15 @@ def cover(tokens, offsets, item_tokens, item_offsets, length, table, limits):  #
                 if nearly >= limits[item]:
                     if count == rows.shape[1]:
                         rows = _longer(rows)
-                    rows[:, count] = np.array((text, item, exactly, nearly, changed, num_words, best[item, 0] - offsets[text]))
+                    rows[:, count] = np.array((text, item, exactly, nearly, changed, num_words))
                     count += 1
             covered[first:last] = 0
-            hits[item], best[item, 1], dense[item, 1] = 0, 0, 0
+            hits[item] = 0
     return rows[:, :count]
 
 
 @njit(cache=True, inline="always")
-def _may_be_known(ngram, words, shift):  # type: ignore[no-untyped-def]
+def may_be_known(ngram, words, shift):  # type: ignore[no-untyped-def]
     wanted = three_bits(ngram)
     return words[np.int64(ngram >> shift)] & wanted == wanted
 
@@ -159,9 +158,9 @@ def three_bits(ngrams):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _mark(ngram, place, table, item_offsets, length, mark, covered, num_touched, seen):  # type: ignore[no-untyped-def]
+def _mark(ngram, table, item_offsets, length, mark, covered, num_touched, seen):  # type: ignore[no-untyped-def]
     """Marks the tokens of all items that have this n-gram; returns how many items the text has touched."""
-    touched, hits, dense, best = seen
+    touched, hits = seen
     bucket = np.int64(ngram >> table.shift)
     for k in range(table.buckets[bucket], table.buckets[bucket + 1]):
         if table.keys[k] != ngram:
@@ -175,12 +174,6 @@ def _mark(ngram, place, table, item_offsets, length, mark, covered, num_touched,
             start = item_offsets[item] + table.places[posting]
             for i in range(start, start + length):
                 covered[i] |= mark
-            begin = place - length + 1 - table.places[posting]  # of the item, if all of it is here
-            if not dense[item, 1] or begin - dense[item, 0] > item_offsets[item + 1] - item_offsets[item]:
-                dense[item, 0], dense[item, 1] = begin, 0
-            dense[item, 1] += 1
-            if dense[item, 1] > best[item, 1]:
-                best[item] = dense[item]
     return num_touched
 
 

@@ -75,6 +75,8 @@ def test_canaries_are_planted_in_documents_and_found_again(detector: Detector) -
     for kind in ("verbatim", "white_space", "latex", "sentences_reordered", "split"):
         assert found[kind].removed == 40, kind
     assert found["words_swapped"].removed >= 36
+    assert found["every_8th_word"].removed >= 36
+    assert found["every_5th_word"].reported == 40
     assert (found["numbers_changed"].removed, found["numbers_changed"].reported) == (0, 40)
     assert found["truncated"].reported == 40
     assert found["drawn_anew"].removed == 0

@@ -11,10 +11,11 @@ import pytest
 import zstandard
 from datatrove.data import Document
 
-from curation.book import Book, read_shard
+from curation.book import Book
 from curation.decontaminate.benchmarks import read_items
 from curation.decontaminate.math_tokens import find_tokens
 from curation.decontaminate.step import Decontaminate
+from curation.shards import read_shard
 from recipes.schema import DecontaminateStage
 
 DUCKS = (
@@ -161,6 +162,40 @@ def test_a_long_solution_contaminates_alone_and_a_short_answer_never(tmp_path: P
 def test_an_item_with_a_word_changed_in_every_sentence_is_found(benchmarks: dict[str, Path], swapped: tuple[str, str]) -> None:
     text = DUCKS.replace(*swapped).replace("sells", "trades").replace("dollars", "euros")
     assert [doc.id for doc in run(benchmarks, f"{FILLER} {text} {FILLER}")[1]] == ["0"]
+
+
+def test_an_item_with_every_fifth_word_changed_is_found_and_cut_out_as_a_whole(benchmarks: dict[str, Path]) -> None:
+    words = DUCKS.split(" ")
+    words[4::5] = ["purple"] * len(words[4::5])
+    edited = " ".join(words)
+    kept, dropped = run(benchmarks, f"{FILLER}{edited} {FILLER}")
+    assert not kept
+    assert dropped[0].metadata["contamination"]["item"] == "ducks"
+    assert edited.startswith(dropped[0].metadata["contamination"]["matched"][:-1])
+    kept, _ = run(benchmarks, f"{FILLER}{edited} {FILLER}", on_hit="mask")
+    assert not {"Janet", "ducks", "eggs", "market"} & set(kept[0].text.split())
+    assert kept[0].text.count(FILLER.strip()) == 2
+    assert run(benchmarks, kept[0].text)[1] == []
+
+
+def test_a_version_with_other_numbers_signs_and_sizes_is_near(tmp_path: Path) -> None:
+    def question(first: str, second: str) -> str:
+        vectors = [rf"$\begin{{pmatrix}} {vector} \end{{pmatrix}}$" for vector in (first, second)]
+        return f"Compute the scalar triple projection of {vectors[0]} onto the plane that is orthogonal to {vectors[1]}."
+
+    path = records(tmp_path / "b.jsonl", [{"problem": question(r"2 \\ 7 \\ -1", r"1 \\ 4 \\ 4")}])
+    other = question(r"-3 \\ 12", r"9 \\ -8 \\ 0 \\ 5")
+    kept, dropped = run({"b": path}, f"{FILLER} {other} {FILLER}", f"{FILLER} Compute the projection of the plane. {FILLER}")
+    assert not dropped
+    near = kept[0].metadata["near_contamination"]
+    assert (near["coverage"], near["in_order"]) == (0.0, 1.0)
+    assert near["matched"].startswith("Compute the scalar")
+    assert "near_contamination" not in kept[1].metadata
+
+
+def test_a_quoted_short_item_is_found(benchmarks: dict[str, Path]) -> None:
+    quoted = "\n> ".join(["", *SHORT.split(" ")])
+    assert [doc.id for doc in run(benchmarks, f"{FILLER}{quoted}\n\n{FILLER}")[1]] == ["0"]
 
 
 def test_an_item_in_two_places_or_with_its_sentences_in_another_order_is_found(benchmarks: dict[str, Path]) -> None:

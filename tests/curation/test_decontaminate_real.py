@@ -46,7 +46,7 @@ def test_real_items_in_real_pages_are_found_and_clean_pages_are_kept(all_benchma
     assert set(tiers(all_benchmarks, planted)) == {"remove"}
 
 
-def test_copies_that_published_pipelines_missed_are_removed_and_most_templates_reported(
+def test_copies_that_published_pipelines_missed_are_removed_and_versions_of_items_reported(
     tmp_path: Path, shared_data: Path
 ) -> None:
     pairs = read(shared_data / "peer-tests" / "contamination_human_clex.jsonl.gz")
@@ -56,7 +56,7 @@ def test_copies_that_published_pipelines_missed_are_removed_and_most_templates_r
     found = tiers(detector({"b": path}), [pair["train_problem"] for pair in pairs])
     copies = [tier for tier, pair in zip(found, pairs, strict=True) if pair["contamination_reason"] in COPIES]
     assert copies == ["remove"] * 4
-    assert sum(tier != "" for tier in found) >= 10
+    assert "" not in found
 
 
 def test_clean_items_of_one_benchmark_are_not_taken_for_items_of_another(shared_data: Path) -> None:

@@ -20,6 +20,7 @@ TRICKY = [
     "x²³ 10⁻² α≠β 𝛼 １２ ½ ﬁn École İstanbul ΣΑΣ naïve e\u0301 \u00adsoft\u00adhyphen a_b_1 ١٢٣ ١,٠٠٠",
     "求 x 的值。芳芳买了一本书有99页 カタカナ 한국어 text",
     "See [asy] draw((0,0)--(1,1)); [/asy] the é [asy] open",
+    "> quoted > 3\n>> >= twice\n \t> > x > 2\n>\\> y\n->z\n\\\n> w\r\n>v\n>= 5\n>>= 6",
     "\ud800 lone \udfff surrogates 😀 \x00\x1f\x85 end",
 ]
 
@@ -49,7 +50,25 @@ def agree(texts: list[str]) -> None:
 def test_the_compiled_pass_finds_the_tokens_of_the_pattern() -> None:
     agree(TRICKY)
     rng = random.Random(5)
-    pieces = [*"".join(TRICKY), "frac", "\\", "\\begin{", "}", "{,}", ",", ".", "123", "456", " ", "<=", "\\,"]
+    pieces = [
+        *"".join(TRICKY),
+        "frac",
+        "\\",
+        "\\begin{",
+        "}",
+        "{,}",
+        ",",
+        ".",
+        "123",
+        "456",
+        " ",
+        "<=",
+        "\\,",
+        "\n",
+        "\n>",
+        "> ",
+        "\t",
+    ]
     agree(["".join(rng.choices(pieces, k=rng.randint(1, 60))) for _ in range(2_000)])
 
 
@@ -68,6 +87,7 @@ def test_tokens_join_spellings_but_keep_meanings_apart() -> None:
 
     assert tokens(r"$x^{2}+\dfrac12 \leq 1{,}000$, \sin\left(\alpha\right)") == tokens("x² + \\frac{1}{2} ≤ 1,000; sin(α)")
     assert tokens(r"\begin{align*} a &= b \\ \end{align*}") == ["a", "=", "b"]
+    assert tokens("> If x > 2\n> > then\n>y") == tokens("If x > 2\nthen\ny")
     assert tokens("求 x 的值") == ["求", "x", "的", "值"]
     assert tokens("１２ 𝑥 10²") == ["12", "x", "10", "2"]
     assert tokens("See [asy] draw((0,0)--(1,1)); [/asy] the figure") == ["see", "the", "figure"]

@@ -1,0 +1,116 @@
+"""Outlines of texts, and an index of benchmark items by theirs: which items a text may hold in another version.
+
+An outline is a text's tokens with all numbers alike; numbers in a row are one, with their signs. (2, -1, 5) and (3, 4) are the
+same in it, as they are in two versions of a problem. 4-grams of outlines lead from texts to items: they are left where every
+fifth word is another one. Those that many items share lead nowhere.
+
+What has been found is measured in bits: a token that stands in one problem of 1,000 tells ten bits of which problem this is, one
+that stands in half of them one bit. How many problems hold a token is counted in the benchmarks; common_tokens.tsv says it (in
+percent) for 1,000 problems more, or the frequent words of a page with 15 items would be rare ones.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.decontaminate.math_token_hashes import Hashes, Offsets, Tokens, find_hashes
+from curation.decontaminate.math_token_kernels import ANY_NUMBER
+from curation.decontaminate.ngram_table import MAX_SHARING_ITEMS, Numbers, Truths, filter_of, num_sharing, numbers_of_texts
+from curation.decontaminate.outline_kernels import TOKENS_PER_SEED, outline, seed_slots, seeded, short_ngrams
+
+SEED_LENGTH = 4
+MIN_SEED_BITS = 8  # "x = 3 +" leads to everything
+MAX_SHARING_FORM = 32  # texts, by an n-gram that is among the rarest of an item nevertheless
+COMMON_TOKENS = Path(__file__).with_name("common_tokens.tsv")
+IMAGINED_PROBLEMS = 1_000
+NUMBER_SHARE = 90  # percent of problems that hold a number
+UNITS_PER_BIT = 1_000
+
+
+class Outlines(NamedTuple):
+    """Of several texts in a row, as `Tokens` are; `places` says which token of theirs each is."""
+
+    hashes: Hashes
+    places: Numbers
+    offsets: Offsets
+
+
+class Candidates(NamedTuple):
+    """Arrays in step: document `documents[i]` may hold item `items[i]`, which would begin at token `begins[i]` of all
+    outlines."""
+
+    documents: Offsets
+    items: Offsets
+    begins: Offsets
+
+
+def outlines_of(tokens: Tokens) -> Outlines:
+    return Outlines(*outline(tokens.hashes, tokens.offsets, _minus()))
+
+
+class Seeds(NamedTuple):
+    words: Hashes  # of `filter_of`
+    words_shift: np.uint64
+    slots: npt.NDArray[np.uint64]  # (slots, 2): an n-gram and where it is, side by side: a look-up waits for memory once
+
+
+class OutlineIndex:
+    """`tokens` are the items', of at least SEED_LENGTH tokens each. `weights` are the tokens', in UNITS_PER_BIT of a bit."""
+
+    def __init__(self, tokens: Tokens, max_tokens: int):
+        self.hashes, _, self.offsets = outlines_of(tokens)
+        self.lengths = np.diff(self.offsets).astype(np.int32)
+        items = np.repeat(np.arange(len(self.lengths), dtype=np.int32), self.lengths)
+        texts = numbers_of_texts(self.hashes, self.offsets)
+        self.weights = _weights(self.hashes, texts[items])
+        sums = np.r_[0, np.cumsum(self.weights, dtype=np.int64)]
+        self.totals = np.diff(sums[self.offsets])
+        ngrams = short_ngrams(self.hashes, self.offsets, SEED_LENGTH)
+        whole = np.flatnonzero((ngrams > 0) & (self.lengths <= max_tokens)[items])
+        whole = whole[sums[whole + SEED_LENGTH] - sums[whole] >= MIN_SEED_BITS * UNITS_PER_BIT]
+        seeds = whole[_are_seeds(num_sharing(ngrams[whole], texts[items[whole]]), items[whole], self.lengths)]
+        places = (seeds - self.offsets[items[seeds]]).astype(np.int32)
+        self.seeds = Seeds(*filter_of(ngrams[seeds]), seed_slots(ngrams[seeds], items[seeds], places))
+
+    def candidates(self, outlines: Outlines) -> Candidates:
+        rows = seeded(outlines.hashes, outlines.offsets, SEED_LENGTH, self.seeds, self.lengths)
+        return Candidates(*rows)
+
+
+def _are_seeds(sharing: Numbers, items: Numbers, lengths: Numbers) -> Truths:
+    """n-grams that few texts share, and the rarest of each item: one that follows a form would be found by no n-gram else."""
+    order = np.lexsort((sharing, items))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(items[order], items[order])
+    rarest = (rank <= lengths[items] // TOKENS_PER_SEED) & (sharing <= MAX_SHARING_FORM)
+    truths: Truths = rarest | (sharing <= MAX_SHARING_ITEMS)
+    return truths
+
+
+def _weights(tokens: Hashes, texts: Numbers) -> Numbers:
+    """Of every token of the items: how much it tells."""
+    known, number = np.unique(tokens, return_inverse=True)
+    pairs = np.unique(number.astype(np.int64) * (int(texts.max()) + 1) + texts)
+    num_texts = np.bincount(pairs // (int(texts.max()) + 1), minlength=len(known))
+    shares = _common_shares()
+    imagined = np.array([shares.get(token, 0.1) for token in known.tolist()]) * IMAGINED_PROBLEMS / 100
+    bits = np.log2((len(np.unique(texts)) + IMAGINED_PROBLEMS) / (num_texts + imagined))
+    weights: npt.NDArray[np.int32] = np.maximum(np.round(bits * UNITS_PER_BIT), 0).astype(np.int32)[number]
+    return weights
+
+
+@cache
+def _common_shares() -> dict[int, float]:
+    """Percent of problems, by the hash of a token."""
+    rows = [line.split("\t") for line in COMMON_TOKENS.read_text(encoding="utf-8").splitlines()]
+    hashes = find_hashes([token for token, _ in rows]).hashes.tolist()
+    return dict(zip(hashes, (float(share) for _, share in rows), strict=True)) | {int(ANY_NUMBER): NUMBER_SHARE}
+
+
+@cache
+def _minus() -> np.uint64:
+    minus: np.uint64 = find_hashes(["-"]).hashes[0]
+    return minus
