@@ -114,18 +114,19 @@ class InParts(PipelineStep):
         return part
 
 
-def _parts(documents: Iterator[Document], *, num_done: int) -> Iterator[Iterator[Document]]:
-    """Parts to do, each drained before the next. Without any document there is one empty part: its files are empty, not
-    missing."""
+def _parts(documents: Iterator[Any], *, num_done: int) -> Iterator[Iterator[Any]]:
+    """Parts to do, each drained before the next: of documents, or of Arrow tables with many of them. Without any there is one
+    empty part: its files are empty, not missing."""
     first = next(documents, None)
     while first is not None or num_done == 0:
         has_ended = False
 
-        def part(doc: Document | None = first) -> Iterator[Document]:
+        def part(doc: Any = first) -> Iterator[Any]:
             nonlocal has_ended
             num_docs = num_chars = 0
             while doc is not None:
-                num_docs, num_chars = num_docs + 1, num_chars + len(doc.text)
+                docs, chars = (1, len(doc.text)) if isinstance(doc, Document) else (doc.num_rows, doc.nbytes)
+                num_docs, num_chars = num_docs + docs, num_chars + chars
                 yield doc
                 if num_docs >= PART_DOCUMENTS or num_chars >= PART_CHARS:
                     return

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.data import Document
 
-from curation.book import ShardWriter
 from curation.sample.grammar import load_grammar
+from curation.shards import ShardWriter
 
 SHARDS = 4
 COPY_EVERY = 6
+WRITTEN_AT_ONCE = 10_000  # rows of the truth
 WORD_SHARES = (0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.1)
 BLOCK_SHARES = (0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 TEXTS = ("planetmath_tex", "hott_book_tex", "aata_pretext_xml", "openstax_prealgebra_cnxml", "cp_algorithms_md", "c4_demo")
@@ -98,15 +99,17 @@ def write_corpus(folder: Path, num_documents: int, *, seed: int, data: Path | No
         return folder
     corpus = Corpus(seed, data)
     writers = [ShardWriter(folder / "documents" / f"{shard:05d}.parquet") for shard in range(SHARDS)]
-    truth = []
-    for number in range(num_documents):
-        doc = corpus.document(number)
-        truth.append({"id": doc.id, "copy_of": doc.metadata.pop("copy_of"), "edit": doc.metadata.pop("edit")})
-        writers[number % SHARDS].write(doc)
+    temporary = folder / ".truth.parquet.tmp"
+    with pq.ParquetWriter(temporary, TRUTH_SCHEMA) as truth:
+        for first in range(0, num_documents, WRITTEN_AT_ONCE):
+            rows = []
+            for number in range(first, min(first + WRITTEN_AT_ONCE, num_documents)):
+                doc = corpus.document(number)
+                rows.append({"id": doc.id, "copy_of": doc.metadata.pop("copy_of"), "edit": doc.metadata.pop("edit")})
+                writers[number % SHARDS].write(doc)
+            truth.write_table(pa.Table.from_pylist(rows, schema=TRUTH_SCHEMA))
     for writer in writers:
         writer.close()
-    temporary = folder / ".truth.parquet.tmp"
-    pq.write_table(pa.Table.from_pylist(truth, schema=TRUTH_SCHEMA), temporary)
     temporary.replace(folder / "truth.parquet")
     return folder
 

@@ -22,6 +22,8 @@ from recipes.stage import Input, Stage, write_stage
 
 SEED = 1
 WARM_UP = 100  # documents
+MOST_DATATROVE = 600  # documents: they cost it 8 ms each, whatever their number
+MOST_DATASKETCH = 200_000  # documents: four minutes and 2.4 GB; its tables cost more by document as they grow
 NUM_JUDGED = 4_000  # dropped documents, and planted pairs, whose similarity is computed anew
 PARAMS = DedupStage(do="dedup", index=True)
 
@@ -30,7 +32,8 @@ def comparisons(size: Size) -> Iterator[Comparison]:
     documents = size.or_else(20_000)
     _corpus(size, WARM_UP)
     corpus, whole = partial(_corpus, size), Way(ours, (_corpus(size, documents), size.scratch / "ours"))
-    for against, prepare, share in (("datatrove MinHash", datatrove, 600), ("datasketch MinHashLSH", datasketch, 4_000)):
+    stock = (("datatrove MinHash", datatrove, MOST_DATATROVE), ("datasketch MinHashLSH", datasketch, MOST_DATASKETCH))
+    for against, prepare, share in stock:
         stock_documents = min(share, documents)
         yield compare(
             "dedup",
@@ -98,28 +101,17 @@ def _stages(corpus: Path, out: Path) -> list[Stage]:
 
 
 def datatrove(corpus: Path, out: Path) -> Work:
-    from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
-    from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.pipeline.readers import ParquetReader
     from datatrove.pipeline.writers import ParquetWriter
 
+    from curation.benchmark.stock_minhash import four_stages
+
     shutil.rmtree(out, ignore_errors=True)
-    config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
     reader = ParquetReader(str(corpus / DOCUMENTS), glob_pattern="*.parquet")
-    signatures, buckets, removed = (str(out / name) for name in ("signatures", "buckets", "removed"))
-    sign = MinhashDedupSignature(signatures, config)
-    sign.word_tokenizer.word_tokenize("so that spaCy is loaded")
-    stages: list[tuple[list[Any], int]] = [
-        ([reader, sign], SHARDS),
-        ([MinhashDedupBuckets(signatures, buckets, config=config)], config.num_buckets),
-        ([MinhashDedupCluster(buckets, removed, config=config)], 1),
-        ([reader, MinhashDedupFilter(removed), ParquetWriter(str(out / "kept"), compression="zstd")], SHARDS),
-    ]
+    run = four_stages(reader, ParquetWriter(str(out / "kept"), compression="zstd"), out, tasks=SHARDS)
 
     def work() -> int:
-        for number, (steps, tasks) in enumerate(stages):
-            LocalPipelineExecutor(steps, tasks=tasks, workers=1, logging_dir=str(out / "logs" / str(number))).run()
+        run()
         return _num_rows(out / "kept")
 
     return work

@@ -2,11 +2,10 @@
 
 Each stage of ours runs in a fresh process, reading and writing included; the stock block then decides over the very documents
 that our stage read, the first 1,200 of them. `kept` and `stock_kept` are shares of those, `agree` the share on which both decide
-alike.
+alike. Without the data folder there is the road from HTML alone, over made pages.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,9 +18,11 @@ import pyarrow.parquet as pq
 
 from curation.benchmark import stock_road
 from curation.benchmark.corpus import write_corpus
+from curation.benchmark.decontaminate import benchmark_files
 from curation.benchmark.measure import Comparison, Measured, Way, Work, measure
 from curation.benchmark.road_data import write_labels, write_pages
 from curation.benchmark.size import Size
+from curation.benchmark.tokenize import find_tokenizer
 from curation.steps import DOCUMENTS
 from recipes.manifest import read_manifest
 from recipes.stage import Stage, read_stage, write_stage
@@ -29,6 +30,8 @@ from recipes.stage import Stage, read_stage, write_stage
 PAGE = "curate/web_files"
 SEED = 5
 STAGES = ("extract", "clean", "math", "dedup", "decontaminate", "tokenize")
+MADE_PAGES = 3_000
+LEFT_OUT = "the road from text, and real pages, benchmarks, labels and tokenizer: name their folder with --data"
 
 
 @dataclass(frozen=True)
@@ -39,48 +42,49 @@ class Road:
     overrides: tuple[str, ...]
     raw: dict[str, str]
     root: Path
-    benchmarks: Path
 
 
 def comparisons(size: Size) -> Iterator[Comparison]:
-    if size.data is None:
-        raise ValueError("the road needs real pages, benchmarks and a tokenizer: name their folder with --data")
-    yield from _walk(_from_html(size, size.data), size)
-    yield from _walk(_from_text(size, size.data), size)
+    yield from _walk(_from_html(size), size)
+    if size.data is not None:
+        yield from _walk(from_text(size, size.or_else(20_000)), size)
 
 
-def _from_html(size: Size, data: Path) -> Road:
-    pages = write_pages(size.scratch / "pages.jsonl.gz", data)
+def _from_html(size: Size) -> Road:
+    pages = write_pages(size.scratch / "pages.jsonl.gz", size.data, size.or_else(MADE_PAGES))
     sources = f"sources={{pages: {{format: jsonl, path: {pages}, columns: {{text: html}}}}}}"
-    return Road("html", (sources, *_common(size, data)), {str(pages): "jsonl"}, size.scratch / "road_html", data / "benchmarks")
+    return Road("html", (sources, *_common(size), "shards=1"), {str(pages): "jsonl"}, size.scratch / "road_html")
 
 
-def _from_text(size: Size, data: Path) -> Road:
-    folder = write_corpus(size.scratch / f"road_corpus_{size.or_else(20_000)}", size.or_else(20_000), seed=SEED, data=data)
+def from_text(size: Size, documents: int, shards: int = 1) -> Road:
+    folder = write_corpus(size.scratch / f"road_corpus_{documents}", documents, seed=SEED, data=size.data)
     sources = f"sources={{corpus: {{format: parquet, path: {folder / DOCUMENTS}}}}}"
     return Road(
         "text",
-        (sources, "stages.extract.do=read", *_common(size, data)),
+        (sources, "stages.extract.do=read", *_common(size), f"shards={shards}"),
         {str(path): "parquet" for path in sorted((folder / DOCUMENTS).iterdir())},
-        size.scratch / "road_text",
-        data / "benchmarks",
+        size.scratch / f"road_text_{documents}",
     )
 
 
-def _common(size: Size, data: Path) -> tuple[str, ...]:
-    labels = write_labels(size.scratch / "labels.jsonl", data)
+def _common(size: Size) -> tuple[str, ...]:
+    benchmarks = ", ".join(f"{name}: {path}" for name, path in benchmark_files(size).items())
     return (
-        "shards=1",
-        f"tokenizer={data / 'tokenizer' / 'llama3_tokenizer.model'}",
-        f"stages.classifier.examples={labels}",
+        f"tokenizer={_tokenizer(size)}",
+        f"stages.classifier.examples={write_labels(size.scratch / 'labels.jsonl', size.data)}",
+        f"stages.decontaminate.benchmarks={{{benchmarks}}}",
     )
+
+
+def _tokenizer(size: Size) -> Path:
+    return find_tokenizer(size.scratch / "tokenizer", size.data)
 
 
 def _walk(road: Road, size: Size) -> Iterator[Comparison]:
     """A comparison a stage that has a stock counterpart, then their sum."""
     made: dict[str, list[Measured]] = {}
     last: dict[str, Stage] = {}
-    for folder in _plan(road):
+    for folder in plan(road):
         stage = read_stage(folder)
         name = next((name for name in STAGES if stage.name.startswith(f"{name}_")), stage.name)
         made.setdefault(name, []).append(measure(Way(ours, (folder, size.scratch / "road_warm"))))
@@ -104,7 +108,8 @@ def _walk(road: Road, size: Size) -> Iterator[Comparison]:
         found.append(comparison)
         yield comparison
     characters = read_manifest(last["extract"].folder)["counts"]["characters_in"]
-    yield _sum(road, found, characters / 1e9)
+    whole = _sum(road, found, characters / 1e9)
+    yield whole if size.data else replace(whole, quality=whole.quality | {"left_out": LEFT_OUT})
 
 
 def _sum(road: Road, stages: list[Comparison], gigabytes: float) -> Comparison:
@@ -122,21 +127,20 @@ def _sum(road: Road, stages: list[Comparison], gigabytes: float) -> Comparison:
     )
 
 
-def _plan(road: Road) -> list[Path]:
+def plan(road: Road) -> list[Path]:
     """Stage folders in the order of work, written by the command line as for batch jobs; earlier results are removed."""
     shutil.rmtree(road.root, ignore_errors=True)
     command = [sys.executable, "-m", "slurm.cli", "plan", PAGE, *road.overrides, f"root={road.root}", "--write", "--json"]
-    environment = {**os.environ, "MIDTRAIN_BENCHMARKS": str(road.benchmarks)}
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment)
+    answer = subprocess.run(command, capture_output=True, text=True)
     if answer.returncode:
         raise RuntimeError(f"the road cannot be planned: {answer.stdout}{answer.stderr}")
     stages = json.loads(answer.stdout)["stages"]
     return [road.root / stage["folder"] for stage in stages if stage["do"] not in ("report", "certificate")]
 
 
-def ours(folder: Path, warm: Path) -> Work:
+def ours(folder: Path, warm: Path, example: Path | None = None) -> Work:
     """All ranks of a stage, and its manifest. Done once before in another folder: stock is given its words, models and indexes
-    before the clock runs, too."""
+    before the clock runs, too. `example`: a stage of the same kind with less to do, for that first time."""
     from curation.pipeline import finish, num_ranks, run_rank
 
     def work(folder: Path = folder) -> None:
@@ -145,7 +149,7 @@ def ours(folder: Path, warm: Path) -> Work:
         finish(folder)
 
     shutil.rmtree(warm, ignore_errors=True)
-    write_stage(replace(read_stage(folder), folder=warm))
+    write_stage(replace(read_stage(example or folder), folder=warm))
     work(warm)
     return work
 
@@ -167,8 +171,7 @@ def _stock(name: str, stages: dict[str, Stage], road: Road, size: Size) -> Way |
     if name == "decontaminate":
         files = {role.partition("/")[2]: Path(stage.input(role)) for role in stage.inputs if role.startswith("benchmarks/")}
         return Way(stock_road.keep, (documents, stock_road.uncontaminated, files, scratch))
-    tokenizer = road.benchmarks.parent / "tokenizer" / "llama3_tokenizer.model"
-    return Way(stock_road.tokenize, (stages["decontaminate"].folder, tokenizer, scratch))
+    return Way(stock_road.tokenize, (stages["decontaminate"].folder, _tokenizer(size) / "tokenizer.json", scratch))
 
 
 def _documents_in(stage: Stage) -> int:

@@ -110,46 +110,32 @@ def uncontaminated(files: dict[str, Path], scratch: Path) -> Decide:
 
 
 def dedup(folder: Path, scratch: Path) -> Work:
-    """Its four stages; 14 bands of 8 (FineWeb)."""
-    from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
-    from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import JsonlWriter
 
+    from curation.benchmark.stock_minhash import four_stages
+
     shutil.rmtree(scratch, ignore_errors=True)
-    config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
-    reader = _reader(folder)
-    signatures, buckets, removed = (str(scratch / name) for name in ("signatures", "buckets", "removed"))
-    sign = MinhashDedupSignature(signatures, config)
-    sign.word_tokenizer.word_tokenize("so that spaCy is loaded")
-    steps: list[tuple[list[Any], int]] = [
-        ([reader, sign], 1),
-        ([MinhashDedupBuckets(signatures, buckets, config=config)], config.num_buckets),
-        ([MinhashDedupCluster(buckets, removed, config=config)], 1),
-        ([reader, MinhashDedupFilter(removed), JsonlWriter(str(scratch / "kept"), compression=None)], 1),
-    ]
+    kept = str(scratch / "kept")
+    run = four_stages(_reader(folder), JsonlWriter(kept, compression=None), scratch, tasks=1)
 
     def work() -> list[str]:
-        for number, (pipeline, tasks) in enumerate(steps):
-            LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=str(scratch / "logs" / str(number))).run()
-        return [doc.id for doc in JsonlReader(str(scratch / "kept")).run(None, 0, 1)]
+        run()
+        return [doc.id for doc in JsonlReader(kept).run(None, 0, 1)]
 
     return work
 
 
-def tokenize(folder: Path, ranks: Path, scratch: Path) -> Work:
-    """With Llama 3's tokenizer, from its file of ranks."""
+def tokenize(folder: Path, tokenizer: Path, scratch: Path) -> Work:
+    """`tokenizer`: a tokenizer.json with END_OF_TEXT."""
     from datatrove.pipeline.tokens import MegatronDocumentTokenizer
 
-    from curation.tokens.llama3_tokenizer import END_OF_TEXT, tokenizer_from_tiktoken
+    from curation.tokens.llama3_tokenizer import END_OF_TEXT
 
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    tokenizer_from_tiktoken(ranks).save(str(scratch / "tokenizer.json"))
     step = MegatronDocumentTokenizer(
         output_folder=str(scratch / "tokens"),
-        tokenizer_name_or_path=str(scratch / "tokenizer.json"),
+        tokenizer_name_or_path=str(tokenizer),
         eos_token=END_OF_TEXT,
         save_filename="stock",
         batch_size=1_000,

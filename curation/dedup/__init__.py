@@ -14,6 +14,17 @@ from curation.dedup.candidates import FindCandidates
 from curation.dedup.clusters import find_clusters
 from curation.dedup.drops import DropDuplicates, WriteIndex
 from curation.dedup.pairs import CheckPairs
+from curation.dedup.shard_tables import ReadRanges, ReadShard
 from curation.dedup.signatures import Signatures, WriteSignatures
 
-__all__ = ["CheckPairs", "DropDuplicates", "FindCandidates", "Signatures", "WriteIndex", "WriteSignatures", "find_clusters"]
+__all__ = [
+    "CheckPairs",
+    "DropDuplicates",
+    "FindCandidates",
+    "ReadRanges",
+    "ReadShard",
+    "Signatures",
+    "WriteIndex",
+    "WriteSignatures",
+    "find_clusters",
+]

@@ -3,17 +3,17 @@
 A text is its key; of documents with the same text one stands for all, so a page copied a million times makes no pairs.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from datatrove.data import DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedWriter
 from curation.dedup.shingle_file import places
 from curation.dedup.shingles import Hashes, Numbers, fold
-from curation.dedup.signatures import Signatures, open_all
 
 NUM_NEIGHBOURS = 64  # buckets up to this size (+1) are compared whole
 NUM_FIRST = 32  # in larger ones every text is also compared with the most wanted ones
@@ -21,22 +21,20 @@ CANDIDATE_SCHEMA = pa.schema([(name, pa.uint64()) for name in ("pair", "one", "o
 
 
 class FindCandidates(PipelineStep):
-    """Leaves candidates/<rank>.parquet. `folders`: signatures of these documents, then those of indexes; pairs within the
-    indexes are none of ours."""
+    """Reads bands, leaves candidates/<rank>.parquet. Of the bands' files the first `num_own` are of these documents, the others
+    of indexes; pairs within the indexes are none of ours."""
 
     name = "candidates"
 
-    def __init__(self, folders: list[Signatures], book: Book):
+    def __init__(self, num_own: int, book: Book):
         super().__init__()
-        self.folders = folders
+        self.num_own = num_own
         self.book = book
 
-    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
-        bands = open_all(self.folders, "bands")
-        num_own = len(self.folders[0].files("bands"))
+    def run(self, data: Iterable[pa.Table], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         writer = SortedWriter(self.book.folder / "candidates" / f"{rank:05d}.parquet", CANDIDATE_SCHEMA)
-        for low, high in bands.ranges(rank, world_size):
-            found, num_large = candidates_of(bands.read(low, high), num_own)
+        for bands in data:
+            found, num_large = candidates_of(bands, self.num_own)
             writer.write(found)
             self.book.count("large_buckets", n=num_large)
         writer.close()

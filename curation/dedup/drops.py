@@ -1,7 +1,7 @@
 """What the clusters mean for one shard: documents are dropped by id and text, and an index of those that stay is made."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
-from curation.book import Book, ShardWriter
+from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles
-from curation.dedup.shard_tables import only_chunk, read_tables
-from curation.dedup.shingles import Hashes, text_keys
+from curation.dedup.shard_tables import only_chunk
+from curation.dedup.shingles import Hashes, num_characters, text_keys
 from curation.dedup.signatures import Signatures, SignatureWriter, read_banding
+from curation.shards import ShardWriter, num_documents
 from curation.steps import DOCUMENTS
 from recipes.manifest import NUM_EXAMPLES
 
@@ -26,65 +26,74 @@ COPIED_AT_ONCE = 10_000  # documents whose shingles go into an index
 
 
 class RankDrops:
-    """Drops of one rank, from drops.parquet. About 500 bytes a dropped document."""
+    """Drops of one rank, from drops.parquet. About 600 bytes a dropped document. `memory`: what was taken before."""
 
-    def __init__(self, clusters: Path, rank: int):
-        self._drops: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        self._stays: set[tuple[str, int]] = set()  # of copies with the same id and text, one stays
-        for row in SortedFiles([clusters / "drops.parquet"]).read(rank, rank + 1).to_pylist():
-            if row["kept"]:
-                self._stays.add((row["id"], row["text"]))
-            else:
-                self._drops[row["id"]].append(row)
+    def __init__(self, clusters: Path, rank: int, memory: dict[str, Any] | None = None):
+        rows = SortedFiles([clusters / "drops.parquet"]).read(rank, rank + 1).to_pylist()
+        self._ids = {row["id"] for row in rows if not row["kept"]}
+        self._fates: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+        for row in sorted(rows, key=lambda row: not row["kept"]):  # of copies with the same id and text, the first one stays
+            self._fates[row["id"], row["text"]].append(row)
+        self._num_drops = len(rows) - sum(row["kept"] for row in rows)
+        self.memory: dict[str, Any] = {"num_taken": 0, "repeated": []}
+        for id_, key in memory["repeated"] if memory else ():
+            self.take(id_, key)
+        self.memory["num_taken"] = memory["num_taken"] if memory else 0
 
     def may_drop(self, id_: str) -> bool:
-        return id_ in self._drops
+        return id_ in self._ids
 
     def take(self, id_: str, key: int) -> dict[str, Any] | None:
         """The row of a document that is to be dropped, once; None for one that stays. Asked in the order of the shard."""
-        if (id_, key) in self._stays:
-            self._stays.remove((id_, key))
+        rows = self._fates.get((id_, key))
+        if not rows:
             return None
-        rows = self._drops.get(id_, [])
-        place = next((i for i, row in enumerate(rows) if row["text"] == key), None)
-        return None if place is None else rows.pop(place)
+        if len(rows) > 1:
+            self.memory["repeated"].append([id_, key])
+        row = rows.pop(0)
+        self.memory["num_taken"] += not row["kept"]
+        return None if row["kept"] else row
 
+    @property
     def num_left(self) -> int:
-        return sum(map(len, self._drops.values()))
+        left: int = self._num_drops - self.memory["num_taken"]
+        return left
 
 
 class DropDuplicates(PipelineStep):
-    """Drops what the clusters say, found by id and checked by text: other documents of the same id pass. From Arrow to Arrow:
-    only what is dropped becomes Documents."""
+    """Drops what the clusters say from tables of documents, found by id and checked by text: other documents of the same id pass.
+    From Arrow to Arrow: only what is dropped becomes Documents."""
 
     name = "drop_duplicates"
 
-    def __init__(self, documents: Path, clusters: Path, book: Book, *, stage: Path):
+    def __init__(self, shards: Path, clusters: Path, book: Book):
         super().__init__()
-        self.stage = stage
-        self.documents = documents
+        self.shards = shards
         self.clusters = clusters
         self.book = book
+        self.memory: dict[str, Any] | None = None  # of the drops
+        self._drops: RankDrops | None = None
 
-    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+    def run(self, data: Iterable[pa.Table], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         book, shard = self.book, f"{rank:05d}.parquet"
-        drops = RankDrops(self.clusters, rank)
+        drops = self._drops = self._drops or RankDrops(self.clusters, rank, self.memory)
         writer = ShardWriter(book.folder / DOCUMENTS / shard)
-        for table in read_tables(self.documents / shard, rank, book, self.stage):
-            book.count("characters_in", n=int(pc.sum(pc.utf8_length(table["text"])).as_py() or 0))
+        for table in data:
+            book.count("characters_in", n=num_characters(only_chunk(table["text"])))
             kept = table.filter(pa.array(self._stays(table, drops)))
             for doc in to_documents(kept.slice(0, NUM_EXAMPLES)):
                 book.example("kept", doc)
             writer.write_table(kept)
             book.count("documents_out", n=len(kept))
-        if drops.num_left():
+            book.count("characters_out", n=num_characters(only_chunk(kept["text"])))
+        writer.close()
+        self.memory = drops.memory
+        is_last = book.counts["documents_in"] == num_documents(self.shards / shard)
+        if is_last and drops.num_left:
             raise ValueError(
-                f"{self.documents / shard} has changed since its signatures were written: {drops.num_left()} documents to drop "
+                f"{self.shards / shard} has changed since its signatures were written: {drops.num_left} documents to drop "
                 "are not there; run the dedup stages again"
             )
-        dropped = sum(reason["characters"] for reason in book.counts.get("dropped", {}).values())
-        book.count("characters_out", n=book.counts.get("characters_in", 0) - dropped)
-        writer.close()
 
     def _stays(self, table: pa.Table, drops: RankDrops) -> npt.NDArray[np.bool_]:
         stays = np.ones(len(table), np.bool_)

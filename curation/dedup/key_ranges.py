@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from curation.dedup.shingles import MULTIPLIER, Hashes
 
 NUM_KEYS = 1 << 64
-ROWS_PER_GROUP = 65_536
+ROWS_PER_GROUP = 16_384  # a part of a rank (curation/parts.py) has some 60 groups of bands: a range of keys touches few
 BYTES_PER_RUN = 128_000_000  # sorted in memory at a time, by a writer
 BYTES_PER_RANGE = 128_000_000  # read at a time: about a fifth of what sorting and joining it takes
 

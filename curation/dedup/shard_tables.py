@@ -1,25 +1,59 @@
-"""A shard read as Arrow tables, for steps that look at texts through kernels: most documents never become Python objects."""
+"""What the ranks of deduplication read, as Arrow tables: most documents never become Python objects. A rank that was killed goes
+on behind the tables of its last whole part (curation/parts.py)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datatrove.data import DocumentsPipeline
+from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
+from curation.dedup.key_ranges import SortedFiles
 from recipes.stage import report_progress
 
 
-def read_tables(shard: Path, rank: int, book: Book, stage: Path) -> Iterator[pa.Table]:
-    """Row group by row group (id, text, metadata); counts documents and says in the stage's folder how far it is."""
-    file = pq.ParquetFile(shard)
-    done = 0
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group, use_threads=False).combine_chunks()
-        yield table
-        done += len(table)
-        report_progress(stage, rank, done, file.metadata.num_rows, "documents")
-    book.count("documents_in", n=done)
+class ReadShard(PipelineStep):
+    """The documents of this rank (id, text, metadata), a row group at a time. `stage` hears of progress."""
+
+    name = "shard"
+
+    def __init__(self, documents: Path, book: Book, *, stage: Path):
+        super().__init__()
+        self.documents = documents
+        self.book = book
+        self.stage = stage
+        self.memory = 0  # row groups that were read
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
+        file = pq.ParquetFile(self.documents / f"{rank:05d}.parquet")
+        self.book.count("documents_in", n=0)
+        for group in range(self.memory, file.num_row_groups):
+            self.memory += 1
+            self.book.count("documents_in", n=file.metadata.row_group(group).num_rows)
+            yield file.read_row_group(group, use_threads=False).combine_chunks()
+            report_progress(self.stage, rank, self.book.counts["documents_in"], file.metadata.num_rows, "documents")
+
+
+class ReadRanges(PipelineStep):
+    """This rank's share of sorted files, a range of keys at a time."""
+
+    name = "ranges"
+
+    def __init__(self, files: Sequence[Path], stage: Path):
+        super().__init__()
+        self.files = files
+        self.stage = stage
+        self.memory = 0  # ranges that were read
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
+        files = SortedFiles(self.files)
+        ranges = list(files.ranges(rank, world_size))
+        for low, high in ranges[self.memory :]:
+            self.memory += 1
+            yield files.read(low, high)
+            report_progress(self.stage, rank, self.memory, len(ranges), "ranges")
 
 
 def only_chunk(column: pa.ChunkedArray) -> pa.Array:

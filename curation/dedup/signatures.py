@@ -4,7 +4,7 @@ A folder of signatures has, for each shard,
     documents/NNNNN.parquet   key of the text, id, URL key, what decides between duplicates, where its shingles begin; by text
     bands/NNNNN.parquet       a row for each band of each document; by the band's key
     urls/NNNNN.parquet        if the page asks for it: key of the URL, key of the text; by URL
-    shingles/NNNNN.bin        of each document the number of its shingles, then their hashes (the upper 32 bits)
+    shingles/NNNNN.bin        of each document the number of its shingles, then their hashes (32 bits)
 For a document of 540 words and 20 bands these are 0.1 + 0.6 + 2.2 kB.
 """
 
@@ -22,17 +22,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
-from datatrove.data import DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles, SortedWriter
-from curation.dedup.shard_tables import only_chunk, read_tables
-from curation.dedup.shingles import MinHash, Packed, SignedTexts, Signer
+from curation.dedup.shard_tables import only_chunk
+from curation.dedup.shingles import MinHash, Shingles, SignedTexts, Signer
 from curation.dedup.survivors import wanted_codes
 from recipes.schema import DedupStage
 
 BATCH_DOCUMENTS = 1_000
+HASHES = 2  # how texts, words and shingles are hashed (shingles.py): raise it when that changes, for older indexes are compared
 DOCUMENT_SCHEMA = pa.schema(
     [
         ("text", pa.uint64()),
@@ -54,6 +54,7 @@ _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|ref|sessionid|phpsessid|jsessionid
 def banding(params: DedupStage, seed: int) -> dict[str, int]:
     """What two folders of signatures must share to be compared."""
     return {
+        "hashes": HASHES,
         "ngram": params.ngram,
         "num_bands": params.num_bands,
         "rows_per_band": params.rows_per_band,
@@ -101,9 +102,9 @@ def open_all(folders: Iterable[Signatures], kind: str) -> SortedFiles:
 
 
 class SignatureWriter:
-    """The files of one rank; whole or not there at all."""
+    """The files of one rank, or of a part of it whose shingles begin at `place`; whole or not there at all."""
 
-    def __init__(self, folder: Path, rank: int, metadata: dict[str, int], *, urls: bool):
+    def __init__(self, folder: Path, rank: int, metadata: dict[str, int], *, urls: bool, place: int = 0):
         files = Signatures(folder)
         schema = BAND_SCHEMA.with_metadata({"banding": json.dumps(metadata)})
         self.documents = SortedWriter(files.file("documents", rank), DOCUMENT_SCHEMA)
@@ -113,13 +114,13 @@ class SignatureWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = self._path.with_name(f".{self._path.name}.tmp")
         self._shingles = open(self._temporary, "wb")
-        self._place = 0  # in numbers of 32 bits
+        self.place = place  # in numbers of 32 bits
 
-    def add_shingles(self, packed: Packed) -> int:
+    def add_shingles(self, packed: Shingles) -> int:
         """Where the packed shingles of some texts begin in the file."""
-        begin = self._place
+        begin = self.place
         self._shingles.write(packed.data)
-        self._place += len(packed)
+        self.place += len(packed)
         return begin
 
     def close(self) -> None:
@@ -131,28 +132,28 @@ class SignatureWriter:
 
 
 class WriteSignatures(PipelineStep):
-    """Signs the documents of a shard, from Arrow to Arrow; leaves its files in the book's folder. `stage` hears of progress."""
+    """Signs tables of documents, from Arrow to Arrow; leaves its files in the book's folder."""
 
     name = "signatures"
 
-    def __init__(self, params: DedupStage, documents: Path, book: Book, *, stage: Path, seed: int, sources: Sequence[str] = ()):
+    def __init__(self, params: DedupStage, book: Book, *, seed: int, sources: Sequence[str] = ()):
         super().__init__()
-        self.stage = stage
         self.params = params
-        self.documents = documents
         self.book = book
         self.seed = seed
         self.sources = sources
+        self.memory = 0  # where the next part's shingles begin in the rank's file
 
-    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
+    def run(self, data: Iterable[pa.Table], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         params = self.params
         signer = Signer(params.ngram, MinHash(params.num_bands, params.rows_per_band, self.seed))
-        writer = SignatureWriter(self.book.folder, rank, banding(params, self.seed), urls=params.url)
-        for table in read_tables(self.documents / f"{rank:05d}.parquet", rank, self.book, self.stage):
+        writer = SignatureWriter(self.book.folder, rank, banding(params, self.seed), urls=params.url, place=self.memory)
+        for table in data:
             for first in range(0, len(table), BATCH_DOCUMENTS):
                 some = table.slice(first, BATCH_DOCUMENTS)
                 self._write(writer, some, signer(only_chunk(some["text"])))
         writer.close()
+        self.memory = writer.place
 
     def _write(self, writer: SignatureWriter, table: pa.Table, signed: SignedTexts) -> None:
         begins = (writer.add_shingles(signed.packed) + signed.starts[:-1]).astype(np.uint64)
@@ -162,7 +163,7 @@ class WriteSignatures(PipelineStep):
             table["id"],
             [url_key(known.get("url")) if self.params.url else None for known in metadata],
             [known.get("math_score") for known in metadata],
-            pc.utf8_length(table["text"]),
+            signed.lengths,
             [date_number(known.get("date")) if "date" in self.params.keep else None for known in metadata],
             [known.get("source") for known in metadata],
             begins,

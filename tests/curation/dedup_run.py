@@ -7,8 +7,19 @@ from typing import Any
 import pyarrow.parquet as pq
 from datatrove.data import Document
 
-from curation.book import Book, ShardWriter, read_shard
-from curation.dedup import CheckPairs, DropDuplicates, FindCandidates, Signatures, WriteIndex, WriteSignatures, find_clusters
+from curation.book import Book
+from curation.dedup import (
+    CheckPairs,
+    DropDuplicates,
+    FindCandidates,
+    ReadRanges,
+    ReadShard,
+    Signatures,
+    WriteIndex,
+    WriteSignatures,
+    find_clusters,
+)
+from curation.shards import ShardWriter, read_shard
 from recipes.schema import DedupStage
 
 PARAMS = DedupStage(do="dedup")
@@ -59,22 +70,28 @@ class Run:
                 writer.write(one)
             writer.close()
             book = Book(folder / "signatures")
-            step = WriteSignatures(params, writer.path.parent, book, stage=folder, seed=7, sources=sources)
-            step.run(None, rank, len(shards))
+            tables = ReadShard(writer.path.parent, book, stage=folder).run(None, rank)
+            WriteSignatures(params, book, seed=7, sources=sources).run(tables, rank)
         self.signatures = Signatures(folder / "signatures")
         folders = [self.signatures, *(old.index() for old in against or ())]
         self.book = Book(folder)
-        for rank in range(num_buckets):
-            FindCandidates(folders, self.book).run(None, rank, num_buckets)
-        for rank in range(num_buckets):
-            CheckPairs(folder, folders, params.min_jaccard, self.book).run(None, rank, num_buckets)
+        bands = [file for one in folders for file in one.files("bands")]
+        steps: dict[str, Any] = {
+            "candidates": FindCandidates(len(self.signatures.files("bands")), self.book),
+            "pairs": CheckPairs(folders, params.min_jaccard, self.book),
+        }
+        for name, step in steps.items():
+            files = bands if name == "candidates" else sorted((folder / "candidates").glob("*.parquet"))
+            for rank in range(num_buckets):
+                step.run(ReadRanges(files, folder).run(None, rank, num_buckets), rank, num_buckets)
         self.counts = find_clusters(folders, folder, params, folder, sources=sources)
 
     def drop(self) -> "Run":
         for rank in range(self.num_shards):
             book = Book(self.folder / "kept")
             book.rank = rank
-            DropDuplicates(self.folder / "documents", self.folder, book, stage=self.folder).run(None, rank, self.num_shards)
+            tables = ReadShard(self.folder / "documents", book, stage=self.folder).run(None, rank)
+            DropDuplicates(self.folder / "documents", self.folder, book).run(tables, rank)
             book.close()
             self.kept += read_shard(self.folder / "kept" / "documents" / f"{rank:05d}.parquet")
         for path in sorted((self.folder / "kept" / "dropped").rglob("*.parquet")):

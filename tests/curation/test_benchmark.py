@@ -68,9 +68,6 @@ def test_mistakes_are_told_with_the_way_out() -> None:
     assert (missing.returncode, missing.stderr) == (2, "error: --data nowhere: there is no such folder\n")
     none = command("dedup", "--documents", "0")
     assert (none.returncode, none.stderr) == (2, "error: --documents and --repeats must be 1 or more\n")
-    road = command("road")
-    assert road.returncode == 2
-    assert "name their folder with --data" in road.stderr
 
 
 def test_a_comparison_is_described_whole() -> None:

@@ -9,7 +9,7 @@ from datatrove.data import Document
 from recipes.schema import DedupStage
 from tests.curation.dedup_run import Run, changed, doc, shard, text_of
 
-PREFER_SOURCE = DedupStage(do="dedup", keep=["source", "math_score", "length", "id"], url=True)
+PREFER_SOURCE = DedupStage(do="dedup", keep=("source", "math_score", "length", "id"), url=True)
 
 
 def dump(source: str, seed: int) -> list[Document]:

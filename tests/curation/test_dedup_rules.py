@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from curation.book import ShardWriter
 from curation.dedup.signatures import date_number, url_key
+from curation.shards import ShardWriter
 from recipes.schema import DedupStage
 from tests.curation.dedup_run import Run, changed, doc, text_of
 

@@ -1,5 +1,6 @@
 """What keeps deduplication within a small memory changes nothing of its results."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from scipy.sparse.csgraph import connected_components
 from curation.dedup import clusters, components, key_ranges
 from curation.dedup.candidates import NUM_FIRST, NUM_NEIGHBOURS, pairs_in_buckets
 from curation.dedup.components import find_components
+from curation.dedup.drops import RankDrops
 from curation.dedup.key_ranges import NUM_KEYS, SortedFiles, SortedWriter
+from curation.dedup.shingles import text_keys
 from recipes.schema import DedupStage
-from tests.curation.dedup_run import Run, shard
+from tests.curation.dedup_run import Run, doc, shard, text_of
 from tests.curation.test_dedup_against import dump
 
 SCHEMA = pa.schema([("key", pa.uint64()), ("value", pa.int64())])
@@ -96,6 +99,23 @@ def test_without_numba_the_result_is_the_same(tmp_path: Path, monkeypatch: pytes
     plain = Run(tmp_path / "plain", shard(docs, 2)).drop()
     assert plain.dropped == compiled.dropped
     assert plain.clusters == compiled.clusters
+
+
+def test_drops_go_on_where_a_killed_rank_left_them(tmp_path: Path) -> None:
+    texts = [text_of(seed) for seed in (1, 1, 2, 1, 2, 3)]
+    docs = [doc(id_, text) for id_, text in zip(("same", "same", "a", "same", "b", "same"), texts, strict=True)]
+    Run(tmp_path, [docs])
+    keys = text_keys(pa.array(texts, pa.large_string())).tolist()
+    asked = [(one.id, key) for one, key in zip(docs, keys, strict=True)]
+    whole = RankDrops(tmp_path, 0)
+    fates = [whole.take(*one) for one in asked]
+    assert [fate is None for fate in fates] == [True, False, True, False, False, True]
+    for killed_at in range(len(asked) + 1):
+        first = RankDrops(tmp_path, 0)
+        before = [first.take(*one) for one in asked[:killed_at]]
+        again = RankDrops(tmp_path, 0, json.loads(json.dumps(first.memory)))
+        assert before + [again.take(*one) for one in asked[killed_at:]] == fates
+        assert (again.num_left, again.memory) == (0, whole.memory)
 
 
 def test_buckets_up_to_the_limit_are_compared_whole_and_larger_ones_with_the_most_wanted() -> None:

@@ -33,16 +33,17 @@ SMALL = (
     "demo_web:stages.math.filters.math_classifier.min_score=0.0",
 )
 PAGES = ("curate/demo_web", "curate/demo_short_cot")
-KINDS = {"extract", "filter", "dedup_signatures", "dedup", "decontaminate", "tokenize_shards", "format"}
+BY_TABLES = {"dedup_signatures", "dedup_candidates", "dedup_pairs", "dedup"}
+KINDS = {"extract", "filter", "decontaminate", "tokenize_shards", "format"} | BY_TABLES
 PART_DOCUMENTS = 30
 
 # One process makes all stages undisturbed, then forks another for each attempt at one of them. An attempt kills itself at its
 # n-th file operation inside the stage's folder; n grows, so that the last attempt comes to its end. Tells how many attempts each
-# stage took, and which folders were listed.
+# stage took, how many parts of its first rank were done at most when one was killed, and which folders were listed.
 DRIVER = """
 import json, os, shutil, signal, sys
 from pathlib import Path
-import curation.parts
+import curation.dedup.key_ranges, curation.parts, curation.shards
 from curation.pipeline import finish, num_ranks, run_rank
 from recipes.manifest import rank_file
 from recipes.stage import read_stage
@@ -64,7 +65,7 @@ def attempt(folder, rank, moment, listed):
 
 def run_killed(folder):
     read, write = os.pipe()
-    attempts = 0
+    attempts = most_parts = 0
     for rank in range(num_ranks(read_stage(folder))):
         moment = 2 if rank == 0 else -1
         while not rank_file(folder, rank).is_file():
@@ -74,14 +75,17 @@ def run_killed(folder):
             status = os.waitpid(child, 0)[1]
             assert status in (0, signal.SIGKILL), (folder, status)
             attempts += 1
+            done = [part for part in curation.parts.parts_folder(folder, rank).glob("[0-9]*")]
+            most_parts = max(most_parts, len(done) if status else 0)
             moment += 5 + 2 * attempts
     os.close(write)
     finish(folder)
     with os.fdopen(read) as lines:
-        return {"attempts": attempts, "listed": sorted({line.strip() for line in lines})}
+        return {"attempts": attempts, "most_parts": most_parts, "listed": sorted({line.strip() for line in lines})}
 
 given = json.loads(sys.argv[1])
-curation.parts.PART_DOCUMENTS = given["part_documents"]
+curation.parts.PART_DOCUMENTS = curation.shards.ROWS_PER_GROUP = given["part_documents"]
+curation.dedup.key_ranges.BYTES_PER_RANGE = 4_000
 for folder in map(Path, given["undisturbed"]):
     for rank in range(num_ranks(read_stage(folder))):
         run_rank(folder, rank)
@@ -143,6 +147,8 @@ def test_a_rank_killed_at_many_moments_leaves_the_same_bytes(stages: list[Stage]
     assert killed.keys() >= KINDS
     attempts = {kind: killed[kind]["attempts"] for kind in KINDS}
     assert min(attempts.values()) >= 6, attempts
+    parts = {kind: killed[kind]["most_parts"] for kind in BY_TABLES}
+    assert min(parts.values()) >= 1, parts
 
 
 def test_a_rank_lists_no_folder_that_all_ranks_write_to(killed: dict[str, dict[str, Any]]) -> None:
