@@ -10,13 +10,11 @@ from typing import Any
 import xxhash
 from datatrove.data import Document
 
-from curation.shards import ShardWriter, num_documents, read_shard
+from curation.shards import ShardWriter
 from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
-from recipes.stage import Stage
 
 EXAMPLE_CHARS = 600
 EVIDENCE = ("contamination", "duplicate_of", "jaccard", "math_score", "language", "language_score")  # shown with a dropped text
-__all__ = ["Book", "ShardWriter", "StageFailed", "check_readable", "num_documents", "read_shard"]
 
 
 class StageFailed(Exception):
@@ -90,20 +88,3 @@ class Book:
         for reason in sorted(self._writers):
             self._writers[reason].close()
         self._writers = {}
-
-
-def check_readable(stage: Stage, counts: dict[str, Any], names: dict[str, list[str]]) -> None:
-    unreadable = counts.get("unreadable", {})
-    for what, limit in (("records", "max_unreadable_records"), ("files", "max_unreadable_files")):
-        bad = sum(unreadable.get(what, {}).values())
-        if not bad or limit not in stage.run:
-            continue
-        total = counts.get(what, 0) + (bad if what == "records" else 0)
-        if bad > stage.run[limit] * total:
-            kinds = ", ".join(
-                f"{kind} {n} ({', '.join(names.get(f'{what}/{kind}', []))})" for kind, n in unreadable[what].items()
-            )
-            raise StageFailed(
-                f"{stage.page}/{stage.name}: {bad} of {total} {what} could not be read, above {limit}={stage.run[limit]}: "
-                f"{kinds}. Mend the files, or raise the limit on the page"
-            )

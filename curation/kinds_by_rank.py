@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
 
@@ -26,7 +26,12 @@ from recipes.schema import (
 )
 from recipes.stage import Stage
 
+if TYPE_CHECKING:
+    from curation.classifier.scores import Score
+    from curation.language_model.asker import Asker
+
 Made = tuple[list[PipelineStep], Callable[[], dict[str, Any]] | None]  # steps, and what describes them once for all ranks
+Tables = tuple[list[PipelineStep], PipelineStep]  # readers, and what works on their tables
 
 
 def sources(stage: Stage, book: Book) -> list[PipelineStep]:
@@ -39,6 +44,7 @@ def sources(stage: Stage, book: Book) -> list[PipelineStep]:
             location=stage.input(f"source/{name}"),
             as_records=stage.do == "format",
             book=book,
+            is_only=len(stage.params["sources"]) == 1,
         )
         for name, source in stage.params["sources"].items()
     ]
@@ -71,7 +77,8 @@ def _features(stage: Stage, book: Book) -> Made:
         given: dict[str, Any] = {key: [stage.input(role) for role in roles] for key, roles in measured_by.items()}
         if f"model/{name}" in stage.inputs:
             given["model"] = stage.input(f"model/{name}")
-        filters.append(FILTERS[name](FILTER_PARAMETERS[name].model_validate(given)))
+        scored = {"score": _score_of(stage, f"/{name}", book)} if f"scores/{name}" in stage.inputs else {}
+        filters.append(FILTERS[name](FILTER_PARAMETERS[name].model_validate(given), **scored))
     return [WriteFeatures(filters, book)], None
 
 
@@ -79,8 +86,19 @@ def _filter(stage: Stage, book: Book) -> Made:
     from curation.filters import FILTERS
     from curation.filters.steps import DropByFeatures
 
-    filters = [FILTERS[name](FILTER_PARAMETERS[name].model_validate(given)) for name, given in stage.params["filters"].items()]
-    return [DropByFeatures(filters, Path(stage.input("features")), book)], None
+    chosen = _chosen(stage)
+    given = {name: params | chosen.get(name, {}) for name, params in stage.params["filters"].items()}
+    filters = [FILTERS[name](FILTER_PARAMETERS[name].model_validate(params)) for name, params in given.items()]
+    return [DropByFeatures(filters, Path(stage.input("features")), book)], (lambda: {"chosen": chosen}) if chosen else None
+
+
+def _chosen(stage: Stage) -> dict[str, dict[str, Any]]:
+    """The min_score of each filter for which another stage chooses it."""
+    from curation.classifier.thresholds import read_chosen
+
+    role = "chosen/"
+    names = [name.removeprefix(role) for name in stage.inputs if name.startswith(role)]
+    return {name: {"min_score": read_chosen(Path(stage.input(role + name)))} for name in names}
 
 
 def _clean(stage: Stage, book: Book) -> Made:
@@ -107,41 +125,51 @@ def _draw(stage: Stage, book: Book) -> Made:
 def _score(stage: Stage, book: Book) -> Made:
     from curation.classifier.scores import WriteScores
 
-    return [WriteScores(Path(stage.input("model")), book)], None
+    return [WriteScores(_score_of(stage, "", book), book)], None
 
 
-def _signatures(stage: Stage, book: Book) -> PipelineStep:
-    from curation.dedup import WriteSignatures
+def _score_of(stage: Stage, of: str, book: Book) -> "Score":
+    """What tells scores: an earlier stage that asked the model about the same documents, else the model."""
+    from curation.classifier.scores import ScoredBefore, score_by
+
+    if f"scores{of}" in stage.inputs:
+        return ScoredBefore(Path(stage.input(f"scores{of}")), book)
+    return score_by(Path(stage.input(f"model{of}")))
+
+
+def _signatures(stage: Stage, book: Book) -> Tables:
+    from curation.dedup import ReadShard, WriteSignatures
 
     params = DedupStage(do="dedup", **{key: value for key, value in own(stage).items() if key != "source_order"})
+    read = ReadShard(Path(stage.input("documents")) / DOCUMENTS, book, stage=stage.folder)
+    return [read], WriteSignatures(params, book, seed=stage.params["seed"], sources=stage.params["source_order"])
+
+
+def _drop_duplicates(stage: Stage, book: Book) -> Tables:
+    from curation.dedup import DropDuplicates, ReadShard
+
     documents = Path(stage.input("documents")) / DOCUMENTS
-    seed, sources = stage.params["seed"], stage.params["source_order"]
-    return WriteSignatures(params, documents, book, stage=stage.folder, seed=seed, sources=sources)
+    return [ReadShard(documents, book, stage=stage.folder)], DropDuplicates(documents, Path(stage.input("clusters")), book)
 
 
-def _drop_duplicates(stage: Stage, book: Book) -> PipelineStep:
-    from curation.dedup import DropDuplicates
+def _candidates(stage: Stage, book: Book) -> Tables:
+    from curation.dedup import FindCandidates, ReadRanges
 
-    documents, clusters = Path(stage.input("documents")) / DOCUMENTS, Path(stage.input("clusters"))
-    return DropDuplicates(documents, clusters, book, stage=stage.folder)
-
-
-def _candidates(stage: Stage, book: Book) -> PipelineStep:
-    from curation.dedup import FindCandidates
-
-    return FindCandidates(dedup_signatures(stage), book)
+    bands = [folder.files("bands") for folder in dedup_signatures(stage)]
+    return [ReadRanges([file for files in bands for file in files], stage.folder)], FindCandidates(len(bands[0]), book)
 
 
-def _pairs(stage: Stage, book: Book) -> PipelineStep:
-    from curation.dedup import CheckPairs
+def _pairs(stage: Stage, book: Book) -> Tables:
+    from curation.dedup import CheckPairs, ReadRanges
 
-    return CheckPairs(Path(stage.input("candidates")), dedup_signatures(stage), stage.params["min_jaccard"], book)
+    candidates = sorted((Path(stage.input("candidates")) / "candidates").glob("[0-9]*.parquet"))
+    return [ReadRanges(candidates, stage.folder)], CheckPairs(dedup_signatures(stage), stage.params["min_jaccard"], book)
 
 
-def _index(stage: Stage, book: Book) -> PipelineStep:
+def _index(stage: Stage, book: Book) -> Tables:
     from curation.dedup import Signatures, WriteIndex
 
-    return WriteIndex(Signatures(Path(stage.input("signatures"))), Path(stage.input("clusters")), book)
+    return [], WriteIndex(Signatures(Path(stage.input("signatures"))), Path(stage.input("clusters")), book)
 
 
 def _decontaminate(stage: Stage, book: Book) -> Made:
@@ -162,14 +190,15 @@ def _label_scores(stage: Stage, book: Book) -> Made:
     from curation.language_model.label import LabelDocuments
 
     params = LabelStage(do="label", endpoint=_endpoint(stage), **_without_model(stage))
-    return [LabelDocuments(params, Path(stage.input("prompt")), _answers(stage), stage.params["seed"], book)], None
+    return [LabelDocuments(params, _asker(stage, params), book)], None
 
 
 def _rewrite(stage: Stage, book: Book) -> Made:
     from curation.language_model.rewrite import RewriteDocuments
 
     params = RewriteStage(do="rewrite", endpoint=_endpoint(stage), **_without_model(stage))
-    return [RewriteDocuments(params, Path(stage.input("prompt")), _answers(stage), stage.params["seed"], book)], None
+    tokenizer = Path(stage.input("tokenizer")) if "tokenizer" in stage.inputs else None
+    return [RewriteDocuments(params, _asker(stage, params), tokenizer, book)], None
 
 
 def _endpoint(stage: Stage) -> Endpoint:
@@ -180,9 +209,12 @@ def _without_model(stage: Stage) -> dict[str, Any]:
     return {key: value for key, value in own(stage).items() if key not in DECIDES_ANSWERS}
 
 
-def _answers(stage: Stage) -> Path:
-    """Outside the stage's folder: one of this name with other parameters has much to ask that was answered before."""
-    return stage.folder.parent / "answers" / stage.name / stage.fingerprint
+def _asker(stage: Stage, params: LabelStage | RewriteStage) -> "Asker":
+    """Answers lie outside the stage's folder: one of this name with other parameters has much to ask that was answered before."""
+    from curation.language_model.asker import Asker
+
+    answers = stage.folder.parent / "answers" / stage.name / stage.fingerprint
+    return Asker(params, Path(stage.input("prompt")), answers, stage.params["seed"])
 
 
 BY_RANK: dict[str, Callable[[Stage, Book], Made]] = {
@@ -200,8 +232,8 @@ BY_RANK: dict[str, Callable[[Stage, Book], Made]] = {
     "decontaminate": _decontaminate,
     "tokenize_shards": _tokenize_shards,
 }
-# One step that reads tables by itself: a shard, or what ranks share by keys. All of it is one part.
-BY_TABLES: dict[str, Callable[[Stage, Book], PipelineStep]] = {
+# Arrow tables instead of documents: of a shard, or of what ranks share by keys.
+BY_TABLES: dict[str, Callable[[Stage, Book], Tables]] = {
     "dedup_signatures": _signatures,
     "dedup_candidates": _candidates,
     "dedup_pairs": _pairs,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from datatrove.executor.local import LocalPipelineExecutor
 
-from curation.book import Book, StageFailed, check_readable
+from curation.book import Book, StageFailed
 from curation.kinds_by_rank import BY_RANK, BY_TABLES, WRITE_NO_DOCUMENTS, sources
 from curation.kinds_whole import WHOLE
 from curation.parts import InParts, forget_parts, working_folder
@@ -28,6 +28,7 @@ from curation.steps import (
     Whole,
     WriteDocuments,
 )
+from curation.unreadable import beyond_limits
 from recipes.manifest import (
     NUM_EXAMPLES,
     NUM_NAMES,
@@ -100,7 +101,8 @@ def finish(folder: Path) -> dict[str, Any]:
     records = read_ranks(folder, num_ranks(stage))
     counts = merge_counts(record.counts for record in records)
     names = merge_lists((record.names for record in records), NUM_NAMES)
-    check_readable(stage, counts, names)
+    if problem := beyond_limits(stage, counts, names):
+        raise StageFailed(problem)
     files = [entry for record in records for entry in record.files]
     forget_parts(folder)  # of ranks that were killed between their record and this
     details: dict[str, Any] = next((record.examples.pop("details")[0] for record in records if "details" in record.examples), {})
@@ -130,8 +132,8 @@ def _steps(stage: Stage, rank: int) -> list[Any]:
         return [Begin(book), Whole(lambda: work(stage), book), Close(stage.folder, book, None)]
     book = Book(working_folder(stage.folder, rank))
     if stage.do in BY_TABLES:
-        work_on_all = InParts(stage.folder, [], [BY_TABLES[stage.do](stage, book)], book)
-        return [Begin(book), work_on_all, Close(stage.folder, book, None)]
+        readers, work = BY_TABLES[stage.do](stage, book)
+        return [Begin(book), *readers, InParts(stage.folder, readers, [work], book), Close(stage.folder, book, None)]
     read = sources(stage, book) if "sources" in stage.params else [ReadDocuments(Path(stage.input("documents")), book)]
     own, describe = BY_RANK[stage.do](stage, book)
     write = [] if stage.do in WRITE_NO_DOCUMENTS else [WriteDocuments(book)]

@@ -8,7 +8,8 @@ from typing import Any
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
-from curation.book import Book, ShardWriter, num_documents, read_shard
+from curation.book import Book
+from curation.shards import ShardWriter, num_documents, read_shard
 from recipes.manifest import NUM_EXAMPLES, RankRecord, describe_files, output_files, write_rank
 from recipes.stage import report_progress
 

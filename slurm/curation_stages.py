@@ -17,19 +17,24 @@ from recipes.schema import (
     LabelStage,
     Strict,
     TrainClassifierStage,
-    nearest,
 )
-from recipes.stage import Input, Stage
+from recipes.stage import Input, Stage, made
+from slurm.classifier_stages import chosen_by, draw, reads_scores, score, scored_before
 
 _READS_SOURCES = ("read", "extract", "format")
 _READS_NO_DOCUMENTS = ("sample", "train_classifier", "discover_domains", "choose_threshold")
 _PASSES_NOTHING_ON = (*_READS_NO_DOCUMENTS, "draw", "label", "score")  # the stage behind reads the documents of the one before
+CLASSIFIER = "math_classifier"
 
 
 class Planner(Protocol):
     """What expanding a page needs of the planner."""
 
+    ordered: list[Stage]  # all that were planned, those of other pages too
+
     def locate(self, path: str, key: str) -> Input: ...
+
+    def note(self, text: str) -> None: ...
 
     def stage(
         self,
@@ -147,10 +152,16 @@ def _filter(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Inp
         lists = _lists(page, params["filters"][filter_name], inputs, f"filters.{filter_name}", name)
         measured_by[filter_name] = lists
         params["filters"][filter_name] = {k: v for k, v in params["filters"][filter_name].items() if k not in lists}
+    judged = {"documents": documents}
+    if CLASSIFIER in params["filters"]:
+        model = inputs[f"model/{CLASSIFIER}"]
+        inputs |= scored_before(page, documents, model, f"scores/{CLASSIFIER}")
+        if params["filters"][CLASSIFIER]["min_score"] == "chosen":
+            judged[f"chosen/{CLASSIFIER}"] = chosen_by(page, name, model)
     inputs = {"documents": documents, **dict(sorted(inputs.items()))}
     features = page.stage(f"{name}_features", "features", {"filters": measured_by} | page.sharded, inputs)
     yield features
-    judged = {"documents": documents, "features": made(features)}
+    judged["features"] = made(features)
     yield page.stage(name, "filter", params | page.sharded, judged, **page.limits)
 
 
@@ -236,6 +247,8 @@ def _label(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Inpu
 
 def _rewrite(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
     run = _take_endpoint(params) | page.limits
+    if page.recipe.tokenizer is not None:
+        inputs["tokenizer"] = page.planner.locate(page.recipe.tokenizer, "tokenizer")
     yield page.stage(name, "rewrite", params | {"seed": page.recipe.seed} | page.sharded, inputs, **run)
 
 
@@ -246,49 +259,19 @@ def _take_endpoint(params: dict[str, Any]) -> dict[str, Any]:
     return {"endpoint": endpoint}
 
 
-def _draw(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
-    """Keys by rank, a choice among all of them, then the ranks pass on what was chosen."""
-    documents, sites = {"documents": inputs["documents"]}, params.pop("sites")
-    listed = {} if sites is None else {"sites": page.sites(sites, f"stages.{name}.sites")}
-    keys = page.stage(f"{name}_keys", "draw_keys", params | {"seed": page.recipe.seed} | page.sharded, documents | listed)
-    yield keys
-    choice = page.stage(f"{name}_choice", "draw_choice", params | {"num_ranks": page.recipe.shards}, {"keys": made(keys)})
-    yield choice
-    yield page.stage(name, "draw", page.sharded, documents | {"choice": made(choice)}, **page.limits)
-
-
-def _score(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
-    inputs["model"] = page.model(params.pop("model"), f"stages.{name}.model")
-    yield page.stage(name, "score", page.sharded, inputs, **page.limits)
-
-
-def _reads_scores(do: str, page: Page, name: str, params: dict[str, Any], _inputs: dict[str, Input]) -> Iterator[Stage]:
-    scores = params.pop("scores")
-    scored = [other for other, stage in page.stages.items() if stage.do == "score"]
-    if scores not in scored:
-        raise ValueError(f"stages.{name}.scores={scores}: no score stage above it has this name; {nearest(scores, scored)}")
-    yield page.stage(name, do, params | {"num_ranks": page.recipe.shards}, {"scores": made(page.stages[scores])})
-
-
 _EXPANDED: dict[str, Callable[[Page, str, dict[str, Any], dict[str, Input]], Iterator[Stage]]] = {
     "filter": _filter,
     "clean": _clean,
-    "choose_threshold": partial(_reads_scores, "choose_threshold"),
+    "choose_threshold": partial(reads_scores, "choose_threshold"),
     "decontaminate": _decontaminate,
     "dedup": _dedup,
-    "discover_domains": partial(_reads_scores, "discover_domains"),
-    "draw": _draw,
+    "discover_domains": partial(reads_scores, "discover_domains"),
+    "draw": draw,
     "label": _label,
     "rewrite": _rewrite,
-    "score": _score,
+    "score": score,
     "tokenize": _tokenize,
 }
-
-
-def made(stage: Stage, inside: str = "") -> Input:
-    """What a planned stage will leave in its folder, as another one's input."""
-    location = stage.folder / inside if inside else stage.folder
-    return Input(str(location), f"{stage.fingerprint}/{inside}".rstrip("/"), str(stage.folder))
 
 
 def params_of(spec: Strict) -> dict[str, Any]:

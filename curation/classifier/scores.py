@@ -1,5 +1,9 @@
-"""The classifier's score of every document, with what thresholds and sites are chosen by; without the texts."""
+"""The classifier's score of every document, with what thresholds and sites are chosen by; without the texts.
 
+What one stage has scored, later ones read from its table by the documents' ids: a rank of a million documents takes 150 MB so.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +28,41 @@ SCHEMA = pa.schema(
         ("score", pa.float64()),
     ]
 )
+COLUMNS = {SCORES: "score", "features": "math_score"}  # of the tables of a score stage, and of a filter's measurements
+Score = Callable[[Sequence[Document]], npt.NDArray[np.float64]]
+
+
+def score_by(model: Path) -> Score:
+    """Scores to four digits, as every record shows them and every threshold judges them."""
+
+    def ask(documents: Sequence[Document]) -> npt.NDArray[np.float64]:
+        scores: npt.NDArray[np.float64] = np.array(score(load_model(model), [doc.text for doc in documents]), np.float64)
+        return scores.round(4)
+
+    return ask
+
+
+class ScoredBefore:
+    """The scores that an earlier stage left in its folder `tables`, of the shard of the book's rank. A `Score`."""
+
+    def __init__(self, tables: Path, book: Book):
+        self.tables = tables
+        self.book = book
+        self._scores: dict[str, float] = {}
+
+    def __call__(self, documents: Sequence[Document]) -> npt.NDArray[np.float64]:
+        self._scores = self._scores or self._read()
+        unknown = next((doc.id for doc in documents if doc.id not in self._scores), None)
+        if unknown is not None:
+            raise ValueError(
+                f"{self.tables} has no score of document {unknown!r}: it has changed since its stage wrote it; remove the "
+                "stage's folder and run its page again"
+            )
+        return np.array([self._scores[doc.id] for doc in documents], np.float64)
+
+    def _read(self) -> dict[str, float]:
+        table = pq.read_table(self.tables / f"{self.book.rank:05d}.parquet", columns=["id", COLUMNS[self.tables.name]])
+        return dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 class WriteScores(PipelineStep):
@@ -31,9 +70,9 @@ class WriteScores(PipelineStep):
 
     name = "scores"
 
-    def __init__(self, model: Path, book: Book):
+    def __init__(self, score: Score, book: Book):
         super().__init__()
-        self.model = model
+        self.score = score
         self.book = book
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
@@ -54,12 +93,11 @@ class WriteScores(PipelineStep):
             self.book.count("scores", "math_score", f"{tenth / 10:.1f}", n=number)
 
     def _score(self, documents: list[Document]) -> pa.Table:
-        found = score(load_model(self.model), [doc.text for doc in documents])
         columns = [
             [doc.id for doc in documents],
             [site_of(doc.metadata.get("url")) for doc in documents],
             [year_of(doc.metadata.get("date")) for doc in documents],
             [len(doc.text) for doc in documents],
-            [round(value, 4) for value in found],
+            self.score(documents),
         ]
         return pa.table([pa.array(column, kind) for column, kind in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA)

@@ -2,7 +2,8 @@
 
 Furniture (navigation, banners, comments, what classes name so) goes first, unless it holds most of the page. The core is the
 innermost element with all formulas and most of the text in good blocks; of what stands before it the lead is kept. In the core,
-lists and blocks that are mostly links go. What holds a formula never goes, but for lists of links and, outside the core, links.
+lists and blocks that are mostly links go. What holds a formula outside of a link never goes; of what does, `cuts` keeps the
+formulas that stand nowhere else.
 
 Measured against resiliparse's main content and trafilatura on the gold of trafilatura, Scrapinghub's article-extraction-benchmark
 and Mozilla's readability: `python -m curation.benchmark extract --data FOLDER`.
@@ -13,13 +14,16 @@ from typing import Any
 import numpy as np
 
 from curation.compiled import njit
-from curation.extract.nesting import END, FLAGS, OPENS, OWNER, PARENT, START, STOP, TAG, TOO_DEEP
+from curation.extract.attributes import SPACES
+from curation.extract.cuts import cuts
+from curation.extract.nesting import END, FLAGS, INSIDE_STOP, OPENS, OWNER, PARENT, START, STOP, TAG
 from curation.extract.vocabulary import (
     CELL,
     COMMENT,
     CONTENT,
     FIGURE,
     FURNITURE,
+    GUTTER,
     HEADING,
     HIDDEN,
     INLINE,
@@ -33,7 +37,6 @@ from curation.extract.vocabulary import (
     SECTION,
     TABLE,
     TITLE,
-    UNSEEN,
     VERBATIM,
 )
 from curation.extract.weights import (
@@ -44,8 +47,6 @@ from curation.extract.weights import (
     OWN,
     OWN_FORMULAS,
     OWN_LINKED,
-    SPAN_START,
-    SPAN_STOP,
     TEXT,
     add_up,
     flags_inside,
@@ -65,30 +66,32 @@ MAX_CLIMB, MAX_CLIMBED_TEXT, MIN_LEAD = 4, 1.5, 0.5
 # A core with too little is doubted: others are taken, first with short blocks for prose, then without a look at classes, if they
 # give much more
 TOO_LITTLE, MUCH_MORE, MIN_SHORT_CHARS = 250, 2, 4
+_LT, _GT, _ZERO, _NINE = (ord(character) for character in "<>09")
 
 
 @njit(cache=True)
 def choose(data: Any, tags: Any, spans: Any) -> Any:
     """Ranges of the source to leave out or to replace, in order: start, stop, and the span that takes its place or -1."""
-    is_dropped, core, weight = _choose(data, tags, spans, True, MIN_GOOD_CHARS)
+    is_dropped, core, weight, holders = _choose(data, tags, spans, True, MIN_GOOD_CHARS)
     for with_classes, min_good_chars in ((True, MIN_SHORT_CHARS), (False, MIN_GOOD_CHARS)):
         if weight < TOO_LITTLE:
-            more_dropped, more_core, more_weight = _choose(data, tags, spans, with_classes, min_good_chars)
+            more_dropped, more_core, more_weight, _ = _choose(data, tags, spans, with_classes, min_good_chars)
             if more_weight > MUCH_MORE * weight:
                 is_dropped, core, weight = more_dropped, more_core, more_weight
     if weight == 0:  # all of it short, or links
         core = -1
         is_dropped[:] = False
-    start, stop = (tags[core, START], tags[core, STOP]) if core >= 0 else (0, len(data))
-    return _cuts(tags, spans, is_dropped, start, stop, len(data))
+    return cuts(data, tags, spans, holders, is_dropped, core)
 
 
 @njit(cache=True)
 def _choose(data: Any, tags: Any, spans: Any, with_classes: bool, min_good_chars: int) -> Any:
-    """Elements to drop, the element that holds the rest (-1: the page), its good text."""
+    """Elements to drop, the element that holds the rest (-1: the page), its good text, the elements that hold the spans."""
     is_dropped = np.zeros(len(tags) + 1, np.bool_)
-    weights, holder = weigh(data, tags, spans, is_dropped)
+    weights, holder, span_holder = weigh(data, tags, spans, is_dropped)
     inside = flags_inside(tags)
+    if inside[-1] & GUTTER:
+        _drop_gutters(data, tags, is_dropped)
     if with_classes:
         before = weights.copy()
         add_up(tags, before, is_dropped)
@@ -100,7 +103,7 @@ def _choose(data: Any, tags: Any, spans: Any, with_classes: bool, min_good_chars
     _drop_around(tags, weights, inside, is_dropped, core, top)
     _drop_links(tags, weights, is_dropped, core, top)
     _drop_bare_headings(tags, weights, holder, is_dropped, top)
-    return is_dropped, top, weights[core, GOOD]
+    return is_dropped, top, weights[core, GOOD], span_holder
 
 
 @njit(cache=True)
@@ -127,6 +130,28 @@ def _drop_furniture(tags: Any, weights: Any, inside: Any, is_dropped: Any) -> No
             or (flags & LABEL and is_label)
             or (flags & FIGURE and is_picture)
         )
+
+
+@njit(cache=True)
+def _drop_gutters(data: Any, tags: Any, is_dropped: Any) -> None:
+    """Line numbers beside code: elements of such a class that hold nothing but digits. No character is looked at three times."""
+    other = -1  # the last one found that is no digit
+    for row in range(len(tags)):
+        is_named = tags[row, OWNER] == OPENS and tags[row, FLAGS] & GUTTER != 0
+        if not is_named or tags[row, END] <= other < tags[row, INSIDE_STOP] or is_dropped[tags[row, PARENT]]:
+            continue
+        position, num_digits = tags[row, END], 0
+        while position < tags[row, INSIDE_STOP]:
+            character = data[position]
+            if character == _LT:
+                while position < tags[row, INSIDE_STOP] and data[position] != _GT:
+                    position += 1
+            elif not SPACES[character] and not _ZERO <= character <= _NINE:
+                other = position
+                break
+            num_digits += _ZERO <= character <= _NINE
+            position += 1
+        is_dropped[row] = num_digits > 0 and position >= tags[row, INSIDE_STOP]
 
 
 @njit(cache=True)
@@ -230,31 +255,3 @@ def _drop_bare_headings(tags: Any, weights: Any, holder: Any, is_dropped: Any, t
         heading = row
     if heading >= 0:
         is_dropped[heading] = not weights[heading, FORMULAS] and not weights[heading, LINKED_FORMULAS]
-
-
-@njit(cache=True)
-def _cuts(tags: Any, spans: Any, is_dropped: Any, start: int, stop: int, size: int) -> Any:
-    cuts = np.full((len(tags) + len(spans) + 2, 3), -1)
-    cuts[0, 0], cuts[0, 1] = 0, start
-    num_cuts, position, span = 1, start, 0
-    for row in range(len(tags) + 1):
-        first = tags[row, START] if row < len(tags) else size
-        is_seen = row == len(tags) or not is_dropped[row] or tags[row, FLAGS] & UNSEEN != 0  # scripts may stand for formulas
-        while span < len(spans) and spans[span, SPAN_START] < first + is_seen:
-            if position <= spans[span, SPAN_START] < stop:
-                position = spans[span, SPAN_STOP]
-                cuts[num_cuts, 0], cuts[num_cuts, 1], cuts[num_cuts, 2] = spans[span, SPAN_START], position, span
-                num_cuts += 1
-            span += 1
-        if row == len(tags) or first >= stop:
-            break
-        is_alone = tags[row, OWNER] == TOO_DEEP  # only the tag, and not what it opened
-        if first >= position and (is_alone or is_dropped[row] or tags[row, FLAGS] & UNSEEN):
-            position = tags[row, STOP] if tags[row, OWNER] == OPENS else tags[row, END]
-            if cuts[num_cuts - 1, 1] == first and cuts[num_cuts - 1, 2] < 0:
-                cuts[num_cuts - 1, 1] = position
-                continue
-            cuts[num_cuts, 0], cuts[num_cuts, 1] = first, position
-            num_cuts += 1
-    cuts[num_cuts, 0], cuts[num_cuts, 1] = max(position, stop), size
-    return cuts[: num_cuts + 1]

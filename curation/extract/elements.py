@@ -5,7 +5,7 @@ given the raw attributes and the inside of an element, and gives None where it s
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import unescape
 
 from curation.extract.asciimath import to_latex as from_asciimath
@@ -26,8 +26,9 @@ _CDATA = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*", re.DOTALL)
 _TAGS = re.compile(rf"</?[a-zA-Z]{ATTRIBUTES}(?:>|\Z)")
 _NOT_LATEX = frozenset(["", "true", "false", "inline", "block", "display", "none", "null", "undefined"])
 
-# In the class of a span or div worth a look. Plain strings: a regular expression reads a page ten times as slowly.
-MARKS = ("katex", "MathJax", "MJX", "mjx-", "mwe-math", "math inline", "math display")
+# In the class of an element worth a look: one that draws a formula, one that holds its LaTeX.
+DRAWN = re.compile(r"katex|MathJax|MJX|mjx-|mwe-math")
+WRITTEN = re.compile(r"math (?:inline|display)|render-math|language-math")
 _MATHJAX_2 = frozenset(
     (
         *("MathJax", "MathJax_Display", "MathJax_FullWidth", "MathJax_Preview", "MathJax_PlainSource_Display"),
@@ -86,22 +87,45 @@ def read_mathjax_3(raw: str, inside: str) -> Formula:
 
 
 def read_span(raw: str, inside: Callable[[], str], has_script: Callable[[str | None], bool]) -> Formula | None:
-    """KaTeX, MathJax 2, Wikipedia and Pandoc mark formulas by the class of a span or div."""
+    """KaTeX, MathJax 2 and Wikipedia mark formulas that they draw by the class of a span or div."""
     attrs = attributes(raw)
     classes = set(attrs.get("class", "").split())
     if classes & {"katex", "katex-display"}:
         content = inside()
-        found = _first_math(content) or _drawn_by_katex(content)
+        found = _first_math(content) or (_drawn_by_katex(content) if "katex-html" in content else None)
         return _as_display(found) if found and "katex-display" in classes else found
+    if "katex-html" in classes:  # without an element of class katex around it
+        return _drawn_by_katex(inside())
     if "mwe-math-element" in classes:
         return _wikipedia(inside())
     if classes & _MATHJAX_2:
         return _mathjax_2(attrs, classes, inside(), has_script)
-    if "math" in classes and classes & {"inline", "display"}:
-        text = inside()
-        if "<" not in text and not re.match(r"\s*(?:\\[(\[]|\$)", text):
-            return formula(unescape(text), is_display="display" in classes, kind="span")
     return None
+
+
+def read_written(raw: str, inside: str) -> Formula | None:
+    """LaTeX as the text of an element, before a script draws it: Pandoc, GitLab, code blocks of Markdown in the language math."""
+    attrs = attributes(raw)
+    classes = set(attrs.get("class", "").split())
+    if "math" in classes and classes & {"inline", "display"}:
+        if "<" in inside or re.match(r"\s*(?:\\[(\[]|\$)", inside):
+            return None
+    elif not classes & {"js-render-math", "language-math"} or "<math" in inside or DRAWN.search(inside):
+        return None
+    is_inline = attrs.get("data-math-style") == "inline" or classes & {"inline", "math-inline"}
+    return formula(unescape(_TAGS.sub("", inside)), is_display=not is_inline, kind="span")
+
+
+def read_math_renderer(raw: str, inside: str) -> Formula | None:
+    """GitHub's element: the formula in its delimiters, for a script to draw; None when it has been drawn."""
+    latex = unescape(inside).replace("$`", "$").replace("`$", "$")
+    return None if "<" in inside else formula(latex, is_display="js-display-math" in raw, kind="span")
+
+
+def read_noscript(inside: str) -> Formula | None:
+    """The image of a formula for readers without scripts, whose twin is loaded late; None for anything else."""
+    images = _IMAGE.findall(inside)
+    return read_image(images[0]) if len(images) == 1 and not _TAGS.sub("", inside).strip() else None
 
 
 def read_attribute(raw: str) -> Formula | None:
@@ -153,6 +177,7 @@ READERS: dict[str, Callable[[str, str], Formula | None]] = {
     "mjx-container": read_mathjax_3,
     "tex-math": read_jats,
     "alternatives": read_alternatives,
+    "math-renderer": read_math_renderer,
 }
 
 
@@ -174,7 +199,7 @@ def _first_math(inside: str) -> Formula | None:
 
 
 def _drawn_by_katex(inside: str) -> Formula | None:
-    return formula(to_latex(from_katex(parse(inside))), is_display=False, kind="katex") if "katex-html" in inside else None
+    return formula(to_latex(from_katex(parse(inside))), is_display=False, kind="katex")
 
 
 def _wikipedia(inside: str) -> Formula | None:
@@ -185,7 +210,9 @@ def _wikipedia(inside: str) -> Formula | None:
     return read_image(image[1]) if image else None
 
 
-def _mathjax_2(attrs: dict[str, str], classes: set[str], inside: str, has_script: Callable[[str | None], bool]) -> Formula | None:
+def _mathjax_2(
+    attrs: Mapping[str, str], classes: set[str], inside: str, has_script: Callable[[str | None], bool]
+) -> Formula | None:
     """Drawn formulas are twins of a script nearby. Where a saved page has lost its scripts, their MathML is read."""
     identity = _ELEMENT_ID.search(f"{attrs.get('id', '')} {inside}")
     if has_script(identity[0] if identity else None):
@@ -209,5 +236,7 @@ def _text(inside: str) -> str:
 
 def _uncommented(script: str) -> str:
     """Scripts hide formulas from old parsers: % <![CDATA[ ... %]]> or <!-- ... -->."""
+    if "<!" not in script and ">" not in script:
+        return script
     script = re.sub(r"^\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*$", "", script)
     return re.sub(r"^\s*<!--|-->\s*$", "", script)

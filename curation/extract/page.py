@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass
 from html import unescape
 
-import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 
 from curation.extract.content import choose
@@ -20,17 +19,16 @@ from curation.extract.scan import within_limit
 
 _UNWELCOME = ("\x00", OPEN, CLOSE)
 _PLACEHOLDER = re.compile(rf"{OPEN}(\d+){CLOSE}")
-# "$k$heads": the browser leaves room around what it draws; "$n$th" is meant so; "$a$$b$" would begin a display
-_GLUED = re.compile(rf"{OPEN}(\d+){CLOSE}(?=[^\W\d_]{{3}}|{OPEN})")
+_WORD = re.compile(r"[^\W\d_]{3}")
+_PUNCTUATION = frozenset(".,;:!?")
 _FIGURE = re.compile(r"<(/?)(?:fig(?:ure|caption)|svg)(?=[\s>])", re.IGNORECASE)  # resiliparse 2.0.1 drops every one
-_DISPLAY_LINE = re.compile(rf"([ \t]*)({OPEN}\d+{CLOSE})([.,;:!?]?)[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """The text of a page. `equations_by_kind` counts the formulas in it by where their LaTeX came from; `limits` names those
-    that the page ran into (tags, depth, formulas, formula_chars): beyond them nothing is read. `num_left_out`: formulas in
-    links and in what is no content."""
+    that the page ran into (tags, depth, formulas, formula_chars): beyond them nothing is read. `num_left_out`: formulas
+    in what is no content, all of which stand in the text elsewhere, and in what no reader sees."""
 
     text: str
     title: str | None
@@ -59,9 +57,7 @@ def _extract(html: str) -> Extracted:
     source = _source(page)
     source.encode()  # resiliparse calls a string with lone surrogates no string
     text = extract_plain_text(source, main_content=False, preserve_formatting=True, alt_texts=False)
-    text = _own_lines(_unglued(text.replace("\xa0", " "), page.formulas), page.formulas)
-    used = [page.formulas[int(number)] for number in _PLACEHOLDER.findall(text)]
-    text = _PLACEHOLDER.sub(lambda match: page.formulas[int(match[1])].text, text)
+    text, used = _with_formulas(text.replace("\xa0", " "), page.formulas)
     title = " ".join(unescape(page.title or "").split())
     f"{title}{text}".encode()  # raises where a formula or the title cannot be written
     return Extracted(
@@ -70,44 +66,51 @@ def _extract(html: str) -> Extracted:
         num_equations=len(used),
         equations_by_kind=dict(sorted(Counter(found.kind for found in used).items())),
         limits=tuple(sorted(page.limits | ({"tags"} if len(page.html) < len(html) else set()))),
-        num_left_out=len(page.formulas) - len(set(_PLACEHOLDER.findall(source))),
+        num_left_out=len(page.formulas) - len(used),
     )
 
 
 def _source(page: Page) -> str:
     """The source of the content, with placeholders."""
-    spans = np.array([span[:3] for span in page.spans], np.int32).reshape(-1, 3)
     parts: list[str] = []
     position = 0
-    for start, stop, span in choose(page.scanned.data, page.scanned.tags, spans).tolist():
+    for start, stop, span in choose(page.scanned.data, page.scanned.tags, page.spans).tolist():
         parts.append(page.html[position:start])
         if span >= 0:
-            parts.append(page.spans[span].text)
+            parts.append(page.texts[span])
         position = stop
-    source = "".join(parts)
+    source = "".join([*parts, page.html[position:]])
     return _FIGURE.sub(r"<\1div", source)
 
 
-def _unglued(text: str, formulas: list[Formula]) -> str:
-    """A space between a formula that was an element and a word right after it."""
-
-    def with_space(match: re.Match[str]) -> str:
-        return match[0] if formulas[int(match[1])].kind == "delimiters" else f"{match[0]} "
-
-    return _GLUED.sub(with_space, text)
-
-
-def _own_lines(text: str, formulas: list[Formula]) -> str:
-    """Displayed formulas on lines of their own, with the punctuation that follows them; not in tables."""
-
-    def on_own_line(match: re.Match[str]) -> str:
-        if not formulas[int(match[2][1:-1])].is_display:
-            return match[0]
-        return f"\n{match[2]}{match[3]}\n"
-
-    lines = []
+def _with_formulas(text: str, formulas: list[Formula]) -> tuple[str, list[Formula]]:
+    """The text with its formulas for their placeholders, and those that it holds."""
+    lines: list[str] = []
+    used: list[Formula] = []
     for line in text.split("\n"):
-        if OPEN in line and "\t\t" not in line:
-            line = "\n".join(part for part in _DISPLAY_LINE.sub(on_own_line, line).split("\n") if part.strip())
-        lines.append(line)
-    return "\n".join(lines)
+        if OPEN not in line:
+            lines.append(line)
+            continue
+        pieces = _PLACEHOLDER.split(line)
+        found = [formulas[int(number)] for number in pieces[1::2]]
+        lines += _lines(pieces[::2], found, is_row="\t\t" in line)
+        used += found
+    return "\n".join(lines), used
+
+
+def _lines(texts: list[str], formulas: list[Formula], *, is_row: bool) -> list[str]:
+    """The lines that one becomes: displayed formulas stand on lines of their own, with the punctuation that follows them; not
+    those in a row of a table. A formula stands between each text and the next."""
+    lines: list[str] = []
+    line = [texts[0]]
+    for index, (found, text) in enumerate(zip(formulas, texts[1:], strict=True), start=1):
+        if found.is_display and not is_row:
+            punctuation = text[:1] if text[:1] in _PUNCTUATION else ""
+            lines += ["".join(line).rstrip(" \t"), found.text + punctuation]
+            line = [text[len(punctuation) :].lstrip(" \t")]
+            continue
+        line.append(found.text)
+        # "$k$heads": the browser leaves room around what it draws; "$n$th" is meant so; "$a$$b$" would begin a display
+        is_glued = (not text and index < len(formulas)) or _WORD.match(text)
+        line.append(f" {text}" if is_glued and found.kind != "delimiters" else text)
+    return [part for part in (*lines, "".join(line)) if part.strip()]

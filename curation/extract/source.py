@@ -5,6 +5,8 @@ Every pattern consumes what it looks at, so that hostile markup takes time propo
 """
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from html import unescape
 
 # A quoted value may hold ">" (alttext="a>b"); possessive, so that nothing is ever tried twice.
@@ -12,11 +14,22 @@ ATTRIBUTES = r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+"""
 # stricter than browsers: "a<b$" opens no element called b$, so the formula around it is still seen
 TAG_NAME = r"[a-zA-Z][a-zA-Z0-9:-]*+"
 
+_USUAL_CHARS = 150
 _ATTRIBUTE = re.compile(r"""([^\s=/"'<>]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 
 
-def attributes(raw: str) -> dict[str, str]:
+def attributes(raw: str) -> Mapping[str, str]:
     """Attribute values by lower-case name, entities decoded; of a repeated name the first counts, as in browsers."""
+    return _usual(raw) if len(raw) < _USUAL_CHARS else _attributes(raw)
+
+
+@lru_cache(maxsize=10_000)
+def _usual(raw: str) -> Mapping[str, str]:
+    """Pages write the same few attributes again and again."""
+    return _attributes(raw)
+
+
+def _attributes(raw: str) -> Mapping[str, str]:
     values: dict[str, str] = {}
     for name, double, single, bare in _ATTRIBUTE.findall(raw):
         value = double or single or bare

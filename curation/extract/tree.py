@@ -4,6 +4,7 @@ The boxes carry the structure of the MathML they came from, wrapped in layout; `
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import unescape
 
@@ -24,7 +25,7 @@ class Node:
     """An element: name in lower case without namespace prefix, children are elements and strings."""
 
     name: str
-    attrs: dict[str, str] = field(default_factory=dict)
+    attrs: Mapping[str, str] = field(default_factory=dict)
     children: "list[Node | str]" = field(default_factory=list)
 
     @property

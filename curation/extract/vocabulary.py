@@ -15,7 +15,7 @@ from curation.extract.tables import lines
 VOID, INLINE, RAW, VERBATIM, UNSEEN, FURNITURE, FORMULA, LINK = (1 << bit for bit in range(8))
 PARAGRAPH, ITEM, TERM, ROW, CELL, SECTION, OPTION, LIST, TABLE, HEADING = (1 << bit for bit in range(8, 18))
 MAIN, TITLE, FIGURE, PAGE = (1 << bit for bit in range(18, 22))
-DRAWING, COMMENT, LABEL, CONTENT, HIDDEN, ARTICLE, BODY = (1 << bit for bit in range(22, 29))
+DRAWING, COMMENT, LABEL, CONTENT, HIDDEN, ARTICLE, BODY, GUTTER = (1 << bit for bit in range(22, 30))
 _TRAITS = {
     "void": VOID,
     "inline": INLINE,
@@ -45,6 +45,7 @@ _TRAITS = {
     "content": CONTENT,
     "article": ARTICLE,
     "body": BODY,
+    "gutter": GUTTER,
 }
 # How the value of an attribute is read
 WORDS, STYLE, IS_HIDDEN, ADDRESS, LATEX = range(1, 6)
@@ -92,6 +93,11 @@ def vocabulary() -> Vocabulary:
 @cache
 def tag_numbers() -> dict[str, int]:
     return {name: number for number, name in enumerate(_traits_by_name("tags.tsv"), start=1)}
+
+
+@cache
+def tag_names() -> dict[int, str]:
+    return {number: name for name, number in tag_numbers().items()}
 
 
 def tag_number(name: str) -> int:

@@ -12,8 +12,9 @@ from curation.extract.vocabulary import INLINE, LINK, RAW, UNSEEN, VOID
 # Columns of an element's weights, in characters other than spaces. OWN: of a block, without the blocks in it.
 TEXT, LINKED, GOOD, FORMULAS, LINKED_FORMULAS, OWN, OWN_LINKED, OWN_FORMULAS = range(8)
 NUM_SUMMED = 5
-# Columns of a span of the source that is written differently: a formula, or a tag (which weighs nothing).
-SPAN_START, SPAN_STOP, WEIGHT = range(3)
+# Columns of a span of the source that is written differently: a formula, or a tag (which weighs nothing). IDENTITY: the same
+# number for the same formula, -1 for none.
+SPAN_START, SPAN_STOP, WEIGHT, IDENTITY = range(4)
 
 # What stands for a character outside Latin-1. It counts twice: twenty Chinese characters say as much as forty letters.
 _BEYOND_LATIN = ord("?")
@@ -22,7 +23,7 @@ _BEYOND_LATIN = ord("?")
 @njit(cache=True)
 def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
     """Weights of each element, those of its descendants not yet added: the last row is the page itself, the parent of all.
-    And the element that holds the text right before each tag, -2 where there is none.
+    And the element that holds the text right before each tag, -2 where there is none; and the one that holds each span.
 
     Sets `is_dropped` of elements whose content no reader sees, and of all in them.
     """
@@ -31,6 +32,7 @@ def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
     is_linked = np.zeros(num_tags + 1, np.bool_)
     block = np.full(num_tags + 1, num_tags)
     holder = np.full(num_tags + 1, -2)
+    span_holder = np.full(len(spans), num_tags)
     position = span = 0
     element = num_tags
     for row in range(num_tags + 1):
@@ -39,6 +41,7 @@ def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
         while span < len(spans) and spans[span, SPAN_START] <= start:
             _add(weights, element, block, is_linked, is_dropped, _length(data, position, spans[span, SPAN_START]))
             _add(weights, element, block, is_linked, is_dropped, spans[span, WEIGHT])
+            span_holder[span] = element
             is_seen = spans[span, WEIGHT] > 0 and not is_dropped[element]
             is_formula = is_seen and not is_linked[element]
             weights[element, LINKED_FORMULAS] += is_seen and is_linked[element]
@@ -57,11 +60,19 @@ def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
             is_dropped[row] = is_dropped[parent] or flags & UNSEEN != 0
             is_linked[row] = is_linked[parent] or flags & LINK != 0
             block[row] = (block[parent] if parent >= 0 else num_tags) if flags & INLINE else row
-            element = row if tags[row, STOP] > tags[row, END] and not flags & (VOID | RAW) else parent
-        elif tags[row, OWNER] >= 0:
-            element = parent
-        element = element if element >= 0 else num_tags
-    return weights, holder
+        element = element_after(tags, row, element)
+    return weights, holder, span_holder
+
+
+@njit(cache=True)
+def element_after(tags: Any, row: int, element: int) -> int:
+    """The element that holds what follows this tag, after `element` held what stands before it. The page is the last row."""
+    parent = tags[row, PARENT]
+    if tags[row, OWNER] == OPENS:
+        element = row if tags[row, STOP] > tags[row, END] and not tags[row, FLAGS] & (VOID | RAW) else parent
+    elif tags[row, OWNER] >= 0:
+        element = parent
+    return element if element >= 0 else len(tags)
 
 
 @njit(cache=True)

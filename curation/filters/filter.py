@@ -38,6 +38,10 @@ class Filter(BaseFilter):
     def rules(self, measured: Columns) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         """The rules in order, each with the documents that break it."""
 
+    def judged_by(self, measured: Columns) -> list[str] | None:
+        """Where a page sets several thresholds, the one that each document is judged by; None where it does not."""
+        return None
+
     def broken(self, measured: Columns) -> tuple[list[str], NDArray[np.int64]]:
         """The names of the rules, and for every document the first one that it breaks; -1 for none."""
         names = []

@@ -92,13 +92,15 @@ class DropByFeatures(PipelineStep):
         for each in self.filters:
             measured = {name: rows[name].to_numpy() for name in each.columns}
             names, broken = each.broken(measured)
-            judged.append((each.name, names, broken.tolist(), each.notes(measured)))
+            judged.append((each.name, names, broken.tolist(), each.notes(measured), each.judged_by(measured)))
         for number, doc in enumerate(documents):
             dropped = None
-            for reason, names, broken, notes in judged:
+            for reason, names, broken, notes, thresholds in judged:
                 doc.metadata.update(notes[number])
                 if SCORE in notes[number]:
                     self.book.count("scores", SCORE, f"{min(int(doc.metadata[SCORE] * 10), 9) / 10:.1f}")  # by tenths
+                if thresholds is not None:
+                    self.book.count("judged_by", reason, thresholds[number], "dropped" if broken[number] >= 0 else "kept")
                 if broken[number] >= 0:
                     dropped = reason, names[broken[number]]
                     break

@@ -9,11 +9,11 @@ its contrary.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from curation.decontaminate.math_tokens import TOKEN, canonical, normalise
+from curation.decontaminate.math_tokens import find_tokens, normalise
 from curation.filters.formulas import FORMULA
 from recipes.schema import RewriteStage
 
@@ -116,10 +116,7 @@ def _has_loop(answer: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    return [token for piece in TOKEN.findall(normalise(text)) if (token := _canonical(piece))]
-
-
-_canonical = lru_cache(maxsize=1 << 16)(canonical)
+    return [token for token, _, _ in find_tokens(normalise(text))]
 
 
 def _share(of: frozenset[str] | frozenset[tuple[str, ...]] | tuple[str, ...], is_there: Callable[..., bool]) -> float:

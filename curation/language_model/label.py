@@ -17,9 +17,8 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.language_model.answers import Answer
-from curation.language_model.chat import Question
+from curation.language_model.asker import Asker
 from curation.language_model.client import Client
-from curation.language_model.prompt import fill, read_prompt
 from curation.shards import read_shard
 from recipes.schema import LabelStage
 
@@ -55,34 +54,29 @@ class LabelDocuments(PipelineStep):
     type = "LABEL"
     name = "language model"
 
-    def __init__(self, params: LabelStage, prompt: Path, answers: Path, seed: int, book: Book):
+    def __init__(self, params: LabelStage, asker: Asker, book: Book):
         super().__init__()
-        self.params = params
-        self.prompt = prompt
-        self.answers = answers
-        self.seed = seed
+        self.max_chars = params.max_chars
+        self.asker = asker
         self.book = book
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
-        prompt = read_prompt(self.prompt)
-        with Client(self.params.endpoint, self.answers, rank, world_size) as client:
-            for doc, (score, answer) in client.map(lambda doc: self._judge(client, prompt, doc), data or ()):
+        with self.asker.client(rank, world_size) as client:
+            for doc, (score, answer) in client.map(lambda doc: self._judge(client, doc), data or ()):
                 if score is None:
                     self.book.drop(doc, "label_missing", answer.problem or "no score in the answer")
                     self.book.example("label_missing", doc, answer=answer.text)
                     continue
                 doc.metadata[SCORE] = score
-                doc.metadata[JUDGED_CHARS] = len(cut(doc.text, self.params.max_chars))
+                doc.metadata[JUDGED_CHARS] = len(cut(doc.text, self.max_chars))
                 self.book.example(f"score_{score}", doc, answer=answer.text)
                 yield doc
             client.report(self.book.count)
 
-    def _judge(self, client: Client, prompt: str, doc: Document) -> tuple[int | None, Answer]:
+    def _judge(self, client: Client, doc: Document) -> tuple[int | None, Answer]:
         """The score, or None, and the last answer."""
-        text = fill(prompt, cut(doc.text, self.params.max_chars))
-        question = Question((("user", text),), max_tokens=self.params.max_answer_tokens, seed=self.seed)
         score = None
-        for answer in client.tries(question, self.params.attempts):
+        for answer in self.asker.tries(client, cut(doc.text, self.max_chars)):
             score = read_score(answer.text)
             if score is not None:
                 break

@@ -13,11 +13,10 @@ from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import EXAMPLE_CHARS, Book
-from curation.language_model.chat import Question
-from curation.language_model.chunks import Chunk, split
+from curation.language_model.asker import Asker
+from curation.language_model.chunks import Chunk, split, token_starts
 from curation.language_model.client import Client
 from curation.language_model.faithfulness import problem
-from curation.language_model.prompt import fill, read_prompt
 from recipes.schema import RewriteStage
 
 Piece = tuple[int, Document, Chunk]  # the document's place in the shard: ids may come twice
@@ -25,23 +24,22 @@ Outcome = tuple[str, str]  # the text that was written, and the reason not to ta
 
 
 class RewriteDocuments(PipelineStep):
-    """Replaces texts; metadata say how many chunks a document had, how many were rewritten, and why others were not."""
+    """Replaces texts; metadata say how many chunks a document had, how many were rewritten, and why others were not. `tokenizer`
+    is the folder of the one that chunks are measured by."""
 
     type = "REWRITE"
     name = "language model"
 
-    def __init__(self, params: RewriteStage, prompt: Path, answers: Path, seed: int, book: Book):
+    def __init__(self, params: RewriteStage, asker: Asker, tokenizer: Path | None, book: Book):
         super().__init__()
         self.params = params
-        self.prompt = prompt
-        self.answers = answers
-        self.seed = seed
+        self.asker = asker
+        self.tokenizer = tokenizer
         self.book = book
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
-        prompt = read_prompt(self.prompt)
-        with Client(self.params.endpoint, self.answers, rank, world_size) as client:
-            outcomes = client.map(lambda piece: self._rewrite(client, prompt, piece[2].text), self._pieces(data))
+        with self.asker.client(rank, world_size) as client:
+            outcomes = client.map(lambda piece: self._rewrite(client, piece[2].text), self._pieces(data))
             for _, group in groupby(outcomes, key=lambda entry: entry[0][0]):
                 pieces = list(group)
                 doc = self._join(pieces[0][0][1], [(chunk, *outcome) for (_, _, chunk), outcome in pieces])
@@ -50,15 +48,17 @@ class RewriteDocuments(PipelineStep):
             client.report(self.book.count)
 
     def _pieces(self, data: DocumentsPipeline) -> Iterator[Piece]:
+        from curation.tokens.tokenizer import DocumentTokenizer
+
+        tokenizer = DocumentTokenizer(self.tokenizer, "tokenizers").tokenizer if self.tokenizer else None
         for number, doc in enumerate(data or ()):
-            for chunk in split(doc.text, self.params.max_chunk_chars):
+            for chunk in split(doc.text, self.params.max_chunk_tokens, token_starts(doc.text, tokenizer)):
                 yield number, doc, chunk
 
-    def _rewrite(self, client: Client, prompt: str, source: str) -> Outcome:
+    def _rewrite(self, client: Client, source: str) -> Outcome:
         if not source:
             return "", "empty"
-        question = Question((("user", fill(prompt, source)),), max_tokens=self.params.max_answer_tokens, seed=self.seed)
-        for answer in client.tries(question, self.params.attempts):
+        for answer in self.asker.tries(client, source):
             written = answer.text.strip()
             reason = answer.problem or ("cut_off" if answer.finish == "length" else problem(written, source, self.params))
             if not reason:

@@ -12,23 +12,21 @@ A rank that begins again reads the file at hand once more up to the record where
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import PurePosixPath
 from typing import IO, Any
 
 import fsspec
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.readers.base import BaseReader
 
 from curation.book import Book
+from curation.sources.identity import Identities, short_names
 from curation.sources.unpack import DAMAGE, ForeignFile, compression, damage, lines, unpacked
 from curation.sources.warc import Damaged, Skipped, read_warc
 from recipes.schema import Source
 
-MAX_ID_CHARS = 1_000  # ids travel through every stage and record
 BATCH_ROWS = 1_000
 ENCRYPTED = b"PARE"
 
@@ -46,20 +44,22 @@ def list_files(location: str) -> list[str]:
 
 
 class ReadSource(BaseReader):
-    """One source of a page. For text sources documents carry text, for record sources metadata["record"]."""
+    """One source of a page. For text sources documents carry text, for record sources metadata["record"]. `is_only`: the page
+    has no other source."""
 
     name = "source"
 
-    def __init__(self, source: Source, *, name: str, location: str, as_records: bool, book: Book):
+    def __init__(self, source: Source, *, name: str, location: str, as_records: bool, book: Book, is_only: bool = True):
         super().__init__()
         self.source = source
         self.source_name = name
         self.location = location
         self.as_records = as_records
         self.book = book
+        self.is_only = is_only
         self.memory = [0, 0]  # files that were read to their end, records of the next one
         self._record = 0  # of the file at hand; lines, rows or WARC records
-        self._repeats: dict[str, int] = {}
+        self._ids = Identities(name, book)
 
     def run(self, data: DocumentsPipeline = None, rank: int = 0, world_size: int = 1) -> DocumentsPipeline:
         if data:
@@ -67,19 +67,19 @@ class ReadSource(BaseReader):
         files = list_files(self.location)
         if not files:
             raise ValueError(f"source {self.source_name!r}: no file matches {self.location}")
-        mine = files[rank::world_size]
+        self._ids.is_only_file = self.is_only and len(files) == 1
+        mine, names = files[rank::world_size], short_names(files)[rank::world_size]
         fs = fsspec.core.url_to_fs(self.location)[0]
         sizes = [_size(fs, file) for file in mine]
         self.book.bytes_total += sum(sizes)
         before = self.book.bytes_read + sum(sizes[: self.memory[0]])
         for number in range(self.memory[0], len(mine)):
-            yield from self._read_file(mine[number], before)
+            yield from self._read_file(mine[number], names[number], before)
             before += sizes[number]
             self.book.bytes_read = before
             self.memory = [number + 1, 0]
 
-    def _read_file(self, file: str, bytes_before: int) -> Iterator[Document]:
-        name = PurePosixPath(file).name
+    def _read_file(self, file: str, name: str, bytes_before: int) -> Iterator[Document]:
         self._record = 0
         has_told = self.memory[1] > 0
         if not has_told:
@@ -123,18 +123,7 @@ class ReadSource(BaseReader):
 
     def _finish(self, doc: Document, file: str) -> None:
         """Gives a document an id of its own, and where it comes from."""
-        if len(doc.id) > MAX_ID_CHARS:
-            self.book.count("long_ids")
-            self.book.name("long_ids", file)
-            doc.id = f"{doc.id[:100]}...{xxhash.xxh3_128_hexdigest(doc.id)}"
-        original = doc.id
-        if not self.book.is_new(original):
-            self.book.count("duplicate_ids")
-            self.book.name("duplicate_ids", file)
-            repeat = self._repeats.get(original, 2)
-            while not self.book.is_new(f"{original}#{repeat}"):
-                repeat += 1
-            doc.id, self._repeats[original] = f"{original}#{repeat}", repeat + 1
+        doc.id = self._ids.unique(doc.id, file)
         doc.metadata["source"] = self.source_name
         doc.metadata["file"] = file
 
@@ -148,7 +137,7 @@ class ReadSource(BaseReader):
                 if self._record > self.memory[1]:
                     self.book.count("skipped", found.why)
             else:
-                found.id = found.id or f"{self.source_name}/{file}/{self._record}"
+                found.id = found.id or self._ids.of_place(file, self._record)
                 yield found
 
     def _read_jsonl(self, stream: IO[bytes], file: str) -> Iterator[Document]:
@@ -236,8 +225,7 @@ class ReadSource(BaseReader):
         for ours in ("id", "url", "date", *(() if self.as_records else ("text",))):
             if ours not in columns and ours in row:
                 fields[ours] = row[ours]
-        given = fields.pop("id", None)
-        identity = f"{self.source_name}/{file}/{index}" if given is None or given == "" else str(given)
+        identity = self._ids.of_row(fields.pop("id", None), file, index)
         metadata = {key: None if fields.get(key) is None else str(fields[key]) for key in ("url", "date")}
         fields = {key: value for key, value in fields.items() if key not in metadata}
         if self.as_records:

@@ -119,9 +119,9 @@ class DecontaminateStage(Strict):
     ngram: Annotated[int, Field(ge=4, le=13)] = 8
     min_words: Positive = 13  # of an item that must be found, or all of it where it has fewer
     min_coverage: Share = 0.5  # share of an item that must be found, anywhere in the document
-    min_in_order: Share = 0.8  # or found in its order around an n-gram of it, words between them or not
+    min_in_order: Share = 0.8  # or found in one place in its order, other words between them or not
     near_coverage: Share = 0.4  # what is found like this, numbers taken for the same, is reported
-    near_in_order: Share = 0.6
+    near_in_order: Share = 0.45  # and what has so much of its outline in order, by weight (curation/decontaminate/outlines.py)
     min_solution_words: Positive = 40  # a shorter solution contaminates only with its question
     canaries: Positive = 200  # items of each kind that are planted to measure recall, for the certificate
 
@@ -140,7 +140,7 @@ class TokenizeStage(Strict):
     validation_share: Share = 0.0  # of documents, chosen by id
     begin_of_text: bool = False  # before every document
     end_of_text: bool = True  # behind every document: without it they run into one another
-    encoder: Literal["auto", "tokenizers"] = "auto"  # auto: tiktoken where it gives the same ids
+    encoder: Literal["auto", "tokenizers"] = "auto"  # auto: the fastest way that gives the same ids
 
 
 CurateStage = Annotated[

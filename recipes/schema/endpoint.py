@@ -52,7 +52,7 @@ class RewriteStage(Strict):
     do: Literal["rewrite"]
     endpoint: Endpoint
     prompt: Name = "rewrite_mathematics"  # a file of curation/prompts, or a path; {text} stands for the chunk
-    max_chunk_chars: Positive = 8_000  # chunks end at paragraphs; formulas and code are never cut
+    max_chunk_tokens: Positive = 2_000  # of the page's tokenizer, or four characters each; formulas and code are never cut
     max_answer_tokens: Positive = 4_096
     attempts: Positive = 1  # until an answer passes the checks
     on_reject: Literal["keep", "drop"] = "keep"  # keep: a rejected chunk stays as it was; drop: the document goes

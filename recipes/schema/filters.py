@@ -4,9 +4,10 @@ Most are thresholds: documents are measured once, and a changed threshold only d
 `LISTS` are what documents are measured by.
 """
 
-from typing import Annotated
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from recipes.schema.base import NotNegative, Positive, PositiveFloat, Share, Strict
 
@@ -67,8 +68,28 @@ class BoilerplateFilter(Strict):
 
 
 class MathClassifierFilter(Strict):
+    """`min_score` is a number; or one for each year, with `all` for documents of other years and of none; or `chosen`: by the
+    choose_threshold stage of this page or the model's, else by the train_classifier stage that made the model."""
+
     model: str  # the name of a train_classifier stage of this page, or the path of a fastText model
-    min_score: Share = 0.4  # OctoThinker's recall threshold for Web-Pro-Max
+    min_score: Share | Literal["chosen"] | dict[str, Share] = 0.4  # OctoThinker's recall threshold for Web-Pro-Max
+
+    @field_validator("min_score", mode="before")
+    @classmethod
+    def _scores(cls, min_score: Any) -> Any:
+        if min_score == "chosen":
+            return min_score
+        scores = {str(year): score for year, score in min_score.items()} if isinstance(min_score, dict) else {"all": min_score}
+        wrong = [f"{score!r} is no score from 0 to 1" for score in scores.values() if not _is_share(score)]
+        wrong += [f"{year!r} is no year" for year in scores if year != "all" and not re.fullmatch("[0-9]{4}", year)]
+        wrong += [] if "all" in scores else ["it has no score for `all` other documents"]
+        if wrong:
+            raise ValueError(f"min_score={min_score}: {wrong[0]}; set a number, chosen, or {{2023: 0.5, 2024: 0.4, all: 0.45}}")
+        return scores if isinstance(min_score, dict) else min_score
+
+
+def _is_share(score: Any) -> bool:
+    return isinstance(score, int | float) and 0 <= score <= 1
 
 
 FILTER_PARAMETERS: dict[str, type[Strict]] = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datatrove.data import Document
 
 from curation.book import Book
 from curation.sources.read import ReadSource
@@ -32,8 +33,13 @@ def read_between(tmp_path: Path, kind: str, suffix: str, make: Make) -> tuple[li
     documents = list(ReadSource(source, name="s", location=str(tmp_path), as_records=False, book=book).run())
     ids: dict[str, list[str]] = {"a": [], "b": [], "c": []}
     for doc in documents:
-        ids[str(doc.metadata["file"])[0]].append(doc.id)
+        ids[str(doc.metadata["file"])[0]].append(own_id(doc))
     return ids["b"], ids["a"] + ids["c"], book
+
+
+def own_id(doc: Document) -> str:
+    """An id without what says that it is of this file of source "s"."""
+    return doc.id.replace(f"@s/{doc.metadata['file']}", "")
 
 
 def check(tmp_path: Path, kind: str, row: Row) -> None:

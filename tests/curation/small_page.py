@@ -1,7 +1,8 @@
 """A page of a few stages over one jsonl file, planned and run in this process."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,24 @@ from recipes.stage import Stage, write_stage
 from slurm.plan import plan
 
 
-def stages(folder: Path, texts: Iterable[str], spec: dict[str, dict[str, Any]], *, shards: int = 1) -> dict[str, Stage]:
+def stages(
+    folder: Path,
+    texts: Iterable[str],
+    spec: dict[str, dict[str, Any]],
+    *,
+    shards: int = 1,
+    dates: Sequence[str | None] = (),
+    tokenizer: str | None = None,
+) -> dict[str, Stage]:
     """The planned stages of a page that reads these texts (ids doc0, doc1, …) and then does what `spec` says."""
     source = folder / "texts.jsonl"
-    source.write_text(
-        "".join(json.dumps({"id": f"doc{n}", "text": text, "url": f"http://x/{n}"}) + "\n" for n, text in enumerate(texts))
-    )
+    rows = [{"id": f"doc{n}", "text": text, "url": f"http://x/{n}"} for n, text in enumerate(texts)]
+    rows = [row if date is None else row | {"date": date} for row, date in zip_longest(rows, dates)]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     overrides = (
         f"root={folder}/runs",
         f"shards={shards}",
+        f"tokenizer={json.dumps(tokenizer)}",
         f"sources={{texts: {{format: jsonl, path: {source}}}}}",
         f"stages={_hydra({'read': {'do': 'read'}} | spec)}",
     )

@@ -21,7 +21,7 @@ import curation.sources.unpack
 from curation.book import Book
 from curation.sources.read import ReadSource
 from recipes.schema import Source
-from tests.curation.bad_files import Row, check, damaged, line, read_between
+from tests.curation.bad_files import Row, check, damaged, line, own_id, read_between
 
 
 def between(*lines: bytes) -> bytes:
@@ -85,11 +85,11 @@ JSONL: dict[str, Row] = {
     "an id of 100 kB": (
         "jsonl",
         line("x" * 100_000) + line("x" * 100_001),
-        [f"{'x' * 100}...{xxhash.xxh3_128_hexdigest('x' * length)}" for length in (100_000, 100_001)],
+        [f"{'x' * 100}...{xxhash.xxh3_128_hexdigest('x' * length + '@s/b.jsonl')}" for length in (100_000, 100_001)],
         {"long_ids": 2},
     ),
-    "ids twice": ("jsonl", line("x") * 3 + line("a"), ["x", "x#2", "x#3", "a#2"], {"duplicate_ids": 3}),
-    "an id that a repeated one would get": ("jsonl", line("x#2") + line("x") * 2, ["x#2", "x", "x#3"], {"duplicate_ids": 1}),
+    "ids twice": ("jsonl", line("x") * 3 + line("a"), ["x", "x#2", "x#3", "a"], {"duplicate_ids": 2}),
+    "an id like those of repeated ones": ("jsonl", line("x#2") + line("x") * 2, ["x#2", "x", "x#2"], {"duplicate_ids": 1}),
     "gzip cut in its header": ("jsonl.gz", packed()[:5], [], {"truncated_gzip": 1}),
     "gzip cut before its check sum": ("jsonl.gz", packed(num_lines=3)[:-8], ["0", "1", "2"], {"truncated_gzip": 1}),
     "gzip with garbage behind it": ("jsonl.gz", packed(num_lines=3) + b"garbage", ["0", "1", "2"], {"corrupt_gzip": 1}),
@@ -163,7 +163,7 @@ def test_a_link_to_nothing_is_counted(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(TWO)
     book = Book(tmp_path)
     reader = ReadSource(Source(format="jsonl", path=""), name="s", location=f"{tmp_path}/*.jsonl", as_records=False, book=book)
-    assert [doc.id for doc in reader.run()] == BOTH
+    assert [own_id(doc) for doc in reader.run()] == BOTH
     assert book.counts["unreadable"] == {"files": {"missing_file": 1}}
 
 
@@ -172,5 +172,5 @@ def test_a_folder_named_like_a_file_is_counted(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_bytes(TWO)
     book = Book(tmp_path)
     reader = ReadSource(Source(format="jsonl", path=""), name="s", location=f"{tmp_path}/*.jsonl", as_records=False, book=book)
-    assert [doc.id for doc in reader.run()] == BOTH
+    assert [own_id(doc) for doc in reader.run()] == BOTH
     assert book.counts["unreadable"] == {"files": {"unreadable_file": 1}}

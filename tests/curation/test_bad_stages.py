@@ -13,9 +13,11 @@ from curation.pipeline import finish, run_rank
 from curation.shards import read_shard
 from recipes.manifest import rank_file, read_manifest
 from recipes.stage import Input, Stage, read_stage, write_stage
+from slurm.plan import Plan, plan, refuse_problems
 from tests.curation.bad_files import line
 
 NUM_DOCS = 3_000
+ONE_STAGE = ("shards=1", "stages={read: {do: read}}")
 # Parts of 500 documents, so that some are whole when the room ends.
 RUN = "import curation.parts, sys; curation.parts.PART_DOCUMENTS = 500; from curation.pipeline import main; sys.exit(main())"
 
@@ -99,6 +101,27 @@ def test_more_damage_than_the_page_allows_publishes_nothing(tmp_path: Path) -> N
     assert answer.returncode == 1
     assert "5 of 6 records could not be read, above max_unreadable_records=0.01: invalid_json 5 (a.jsonl)" in answer.stderr
     assert not made.is_finished
+
+
+def test_a_limit_that_is_tightened_later_holds_for_finished_stages_too(tmp_path: Path) -> None:
+    """It is said by the plan, before anything is queued, and nothing is made again."""
+    (tmp_path / "raw.jsonl").write_bytes(b"".join(line(str(n)) for n in range(9)) + b"broken\n")
+
+    def planned(limit: float) -> Plan:
+        source = f"sources={{s: {{format: jsonl, path: {tmp_path}/raw.jsonl}}}}"
+        return plan("curate/web_files", (f"root={tmp_path}/runs", source, f"max_unreadable_records={limit}", *ONE_STAGE))
+
+    loose = planned(0.1)
+    write_stage(loose.stages[0])
+    run_rank(loose.stages[0].folder, 0)
+    finish(loose.stages[0].folder)
+    tight = planned(0.05)
+    assert planned(0.1).problems == []
+    assert tight.stages[0].folder == loose.stages[0].folder
+    (problem,) = tight.problems
+    assert "1 of 10 records could not be read, above max_unreadable_records=0.05: invalid_json 1 (raw.jsonl)" in problem
+    with pytest.raises(ValueError, match=r"this cannot run yet:\n.*above max_unreadable_records=0\.05"):
+        refuse_problems(tight)
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "gone"])

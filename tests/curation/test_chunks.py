@@ -3,15 +3,16 @@
 import random
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
-from curation.language_model.chunks import split
+from curation.language_model.chunks import CHARACTERS_PER_TOKEN, split, token_starts
 
 PROOF = "Let $a$ be given.\nThen $$a +\nb = c.$$ Now\n\n\\begin{align}\nx &= 1\n\ny &= 2\n\\end{align}\n\nis plain."
 CODE = "Run it:\n\n```python\nfor i in range(3):\n\n    print(i)\n```\n\nand see.\n\n    indented = 1\n\n    code = 2\n\nThe end."
 
 
 def texts(text: str, max_chars: int) -> list[str]:
-    chunks = split(text, max_chars)
+    chunks = split(text, max_chars, range(len(text)))
     assert "".join(chunk.before + chunk.text + chunk.behind for chunk in chunks) == text
     return [chunk.text for chunk in chunks]
 
@@ -24,6 +25,21 @@ def test_a_short_text_is_one_chunk() -> None:
 def test_chunks_end_at_paragraphs_and_are_as_long_as_may_be() -> None:
     assert texts("aaa.\n\nbbb.\n\nccc.\n\nddd.", 9) == ["aaa.", "bbb.", "ccc.", "ddd."]
     assert texts("aaa.\n\nbbb.\n\nccc.\n\nddd.", 12) == ["aaa.\n\nbbb.", "ccc.\n\nddd."]
+
+
+def test_a_tokenizer_on_the_page_measures_chunks_by_its_tokens() -> None:
+    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    text = "One two three.\n\nIncomprehensibilities four.\n\nFive six seven. Eight."
+    chunks = [chunk.text for chunk in split(text, 5, token_starts(text, words))]
+    assert chunks == ["One two three.\n\nIncomprehensibilities four.", "Five six seven. Eight."]
+    assert [chunk.text for chunk in split(text, 3, token_starts(text, words))][-2:] == ["Five six seven.", "Eight."]
+
+
+def test_without_a_tokenizer_four_characters_are_a_token() -> None:
+    text = "aaa.\n\nbbb.\n\nccc.\n\nddd."
+    assert CHARACTERS_PER_TOKEN == 4
+    assert [chunk.text for chunk in split(text, 3, token_starts(text, None))] == ["aaa.\n\nbbb.", "ccc.\n\nddd."]
 
 
 def test_long_paragraphs_are_cut_at_lines_and_long_lines_at_sentences() -> None:

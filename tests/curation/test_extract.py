@@ -27,11 +27,12 @@ KATEX_POWER = (
     '<span class="mord"><span class="mord mathnormal">x</span>'
     f'<span class="msupsub">{katex_stack((-3.06, "<span class=mord>2</span>"))}</span></span>'
 )
-KATEX_TREE = (
-    '<span class="katex"><span class="katex-html" aria-hidden="true"><span class="base"><span class="strut"></span>'
+KATEX_HTML = (
+    '<span class="katex-html" aria-hidden="true"><span class="base"><span class="strut"></span>'
     f'<span class="mfrac">{katex_stack((-2.3, KATEX_ROOT), (-3.2, "<span class=frac-line></span>"), (-3.7, KATEX_POWER))}</span>'
-    "</span></span></span>"
+    "</span></span>"
 )
+KATEX_TREE = f'<span class="katex">{KATEX_HTML}</span>'
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,9 @@ KATEX_TREE = (
             "mathml",
         ),
         (KATEX_TREE, r"$\frac{x^{2}}{\sqrt{2}}$", "katex"),
+        (KATEX_HTML, r"$\frac{x^{2}}{\sqrt{2}}$", "katex"),
+        (f'<span class="katex-mathml"><math>{MATHML_SQUARE}</math></span>{KATEX_HTML}', "$a^{2}$", "mathml"),
+        (f'<span class="math inline">{KATEX_TREE}</span>', r"$\frac{x^{2}}{\sqrt{2}}$", "katex"),
         (
             r'<math alttext="\mathcal{L}(\theta)\leq 1" class="ltx_Math"><mi>ignored</mi></math>',
             r"$\mathcal{L}(\theta)\leq 1$",
@@ -120,6 +124,26 @@ KATEX_TREE = (
         (r'<span class="tex" data-expr="\lambda_1 &gt; 0"><b>drawn</b></span>', r"$\lambda_1 > 0$", "attribute"),
         (r'<span data-latex="\pi r^2">drawn</span>', r"$\pi r^2$", "attribute"),
         (r'<span class="math inline">x_1 &lt; 2</span>', "$x_1 < 2$", "span"),
+        ('<code class="code math js-render-math" data-math-style="inline">a_1 &lt; b</code>', "$a_1 < b$", "span"),
+        (
+            f'<code class="code math js-render-math" data-math-style="inline">{KATEX_TREE}</code>',
+            r"$\frac{x^{2}}{\sqrt{2}}$",
+            "katex",
+        ),
+        ('<code class="language-math math-inline">a_1</code>', "$a_1$", "span"),
+        (r'<math-renderer class="js-inline-math" style="display: inline">$\sqrt 2$</math-renderer>', r"$\sqrt 2$", "span"),
+        ('<math-renderer class="js-inline-math">$`a_1`$</math-renderer>', "$a_1$", "span"),
+        ('<noscript><img class="latex" src="/1.png" alt="a_1"></noscript>', "$a_1$", "image"),
+        (
+            '<img class="latex lazy" data-src="/1.png" alt="a_1"><noscript><img class="latex" src="/1.png" alt="a_1"></noscript>',
+            "$a_1$",
+            "image",
+        ),
+        (
+            '<noscript><img class="latex" src="/1.png" alt="a_1"></noscript> <img class="latex" data-src="/1.png" alt="a_1">',
+            "$a_1$",
+            "image",
+        ),
         (r"\(0\le x&lt;2\)", r"\(0\le x<2\)", "delimiters"),
         (r"$a_1<b_1$", "$a_1<b_1$", "delimiters"),
         (r"$$a_1$$", "$$a_1$$", "delimiters"),
@@ -144,6 +168,12 @@ def test_a_formula_is_found_wherever_a_page_keeps_it(body: str, text: str, kind:
             '<span class="math-block" data-math="x = 1"><span class="katex"><span class="katex-html">x=1</span></span></span>',
             "$$x = 1$$",
         ),
+        (
+            '<pre class="code math js-render-math" data-math-style="display"><code><span lang="math">a^2</span>\n</code></pre>',
+            "$$a^2$$",
+        ),
+        ('<math-renderer class="js-display-math" style="display: block">$$a^2$$</math-renderer>', "$$a^2$$"),
+        ('<code class="language-math">a^2\n</code>', "$$a^2$$"),
         ("\\[\nx &amp; y\n\\]", "\\[\nx & y\n\\]"),
         (
             "\\begin{align}\n a &amp;= b \\\\\n\n c &amp;&gt; d<br>\n\\end{align}",

@@ -82,10 +82,53 @@ def test_a_formula_in_a_link_within_the_content_stays(linked: str) -> None:
     assert (found.num_equations, found.num_left_out) == (1, 0)
 
 
-def test_formulas_of_link_lists_are_left_out_and_counted() -> None:
-    related = "".join(rf"<li><a href=x>What is \(x^{number}\) for odd numbers?</a></li>" for number in range(5))
-    found = extract(rf"<div><p>Let \(n\) be odd.</p>{ARTICLE}</div><div class=related><ul>{related}</ul></div>")
-    assert (found.num_equations, found.num_left_out) == (1, 5)
+RELATED = "".join(rf"<li><a href=x>What is \(x^{number}\) for odd numbers?</a></li>" for number in range(3))
+
+
+@pytest.mark.parametrize(
+    "menu",
+    [
+        "<div class=related><h4>Related questions</h4><ul>{}</ul></div>",
+        "<nav>Go to: <ul>{}</ul></nav>",
+        '<aside style="display: none"><ul>{}</ul></aside>',
+        "<div><a href=a>Before</a> <a href=b>After</a><ol>{}</ol></div>",
+    ],
+    ids=lambda menu: menu[:10],
+)
+def test_of_menus_the_items_with_a_formula_of_their_own_stay(menu: str) -> None:
+    article = rf"<div><p>Let \(n\) be odd.</p>{ARTICLE}</div>"
+    items = rf"{RELATED}<li><a href=x>Unlike the others</a></li><li><a href=y>All of \(n\)</a></li>"
+    for body in (article + menu.format(items), menu.format(items) + article):
+        found = extract(f"<html><body>{body}</body></html>")
+        assert (found.num_equations, found.num_left_out) == (4, 1)
+        shown = [line.strip(" •123.") for line in found.text.split("\n") if line.strip()]
+        assert sorted(shown) == sorted(
+            [
+                r"Let \(n\) be odd",
+                *(line.strip(".") for line in PROSE),
+                *(rf"What is \(x^{n}\) for odd numbers?" for n in range(3)),
+            ]
+        )
+
+
+def test_a_table_of_contents_goes_as_the_headings_hold_its_formulas() -> None:
+    contents = r"<ul><li><a href=#1>The case \(p=2\)</a></li><li><a href=#2>The case <math alttext='q'></math></a></li></ul>"
+    headings = r"<h2 id=1>The case \(p=2\)</h2>" + PROSE[0] + "<h2 id=2>The case <math alttext='q'></math></h2>" + PROSE[1]
+    found = extract(f"<html><body><div><div>{contents}</div>{headings}<p>{PROSE[2]}</p></div></body></html>")
+    assert found.text.split("\n\n") == [r"The case \(p=2\)", PROSE[0], "The case $q$", PROSE[1], PROSE[2]]
+    assert (found.num_equations, found.num_left_out) == (2, 2)
+
+
+def test_what_no_reader_sees_stays_unseen_with_its_formulas() -> None:
+    found = extract(rf"<div>{ARTICLE}<template><p>\(t\)</p></template><select><option>\(o\)</option></select></div>")
+    assert (found.num_equations, found.num_left_out) == (0, 2)
+
+
+@pytest.mark.parametrize("control", [r"<button class=b>Is it \(a^2\)?</button>", r"<label><input>Is it \(a^2\)?</label>"])
+def test_buttons_and_labels_with_formulas_are_the_answers_of_a_quiz(control: str) -> None:
+    found = extract(f"<div>{ARTICLE}<p>{control}</p><button>Submit</button><label>Your name</label></div>")
+    assert found.text.split("\n\n")[-1] == r"Is it \(a^2\)?"
+    assert found.num_left_out == 0
 
 
 def test_the_lead_and_the_title_before_the_content_stay_and_what_follows_it_goes() -> None:
@@ -128,6 +171,23 @@ def test_lists_code_and_cells_keep_their_form() -> None:
     assert "1. first\n    • inner\n  2. second" in text
     assert code in text
     assert "n\t\tn^{2}\n2\t\t4" in text
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        '<table><tr><td class="gutter"><pre><b>1</b><br><b>2</b></pre></td><td><pre>{}</pre></td></tr></table>',
+        '<table><tr><td class="linenos"><div><pre>1\n2</pre></div></td><td class="code"><pre>{}</pre></td></tr></table>',
+        '<pre><span class="ln">1</span>{}</pre>',
+        '<table><tr><td class="lntd"><pre><i class="lnt">1\n</i></pre></td><td class="lntd"><pre>{}</pre></td></tr></table>',
+        '<pre class="gutter lineno">{}</pre>',
+    ],
+    ids=lambda listing: listing[:30],
+)
+def test_line_numbers_are_no_code(listing: str) -> None:
+    code = "while x > 1:\n    x //= 2"
+    text = extract(f"<div>{ARTICLE}{listing.format(code.replace('>', '&gt;'))}</div>").text
+    assert [line.rstrip() for line in text.split("\n") if line.strip()] == [*PROSE, *code.split("\n")]
 
 
 def test_readings_of_ruby_text_are_left_out() -> None:

@@ -132,6 +132,11 @@ def test_a_page_of_nothing_is_empty_and_one_of_navigation_is_not() -> None:
     [
         "<div>" * 50_000 + "text",
         "<ul><li><a>x</a>" * 20_000 + "</ul>" * 20_000,
+        "".join(rf"<li><a>\({number}^n\)</a>" for number in range(30_000)),
+        '<i class="ln">1' * 50_000,
+        '<noscript><img class="tex" alt="x^2"></noscript>' * 20_000,
+        '<math alttext="x"></math>' + '<span class="katex-html">' * 20_000 + "x",
+        "<label>$x$" * 20_000,
         "<math>" * 50_000,
         "<math>" + "<mrow>" * 50_000 + "<mi>x</mi></math>",
         "<math>" + "<mover>" * 3_000 + "x" + "<mo>a</mo></mover>" * 3_000 + "</math>",
@@ -227,7 +232,7 @@ def test_the_step_yields_text_and_drops_with_reasons(monkeypatch: pytest.MonkeyP
         max_html_chars=5_000,
     )
     docs = [
-        Document(text=page(r"<p>\(x\) and \(y\), <math alttext='z'></math></p><ul><li><a href=x>\(n\) more</a></ul>"), id="good"),
+        Document(text=page(r"<p>\(x\) and \(y\), <math alttext='z'></math></p><ul><li><a href=x>\(x\) more</a></ul>"), id="good"),
         Document(text="<p>short</p>", id="short"),
         Document(text="<div>" * 300, id="deep"),
         Document(text="x" * 5_001, id="large"),

@@ -210,15 +210,28 @@ WORDS_RULES = {
     "not_alphabetic": "the prices and 12345 23456 34567 45678 56789 67890",
     "few_stop_words": "Home About Contact Products Prices Imprint Home Shop the",
     "formulas_only": "the sum and $" + "x + y + z + " * 30 + "u$",
-    "symbols": "the best of #math #science #fun #school and more ...",
+    "symbols": "the best of #math #science #fun #school ... and more",
     "bullet_lines": "\n".join(f"- the price of item {name} and that of others" for name in "abcdefgh"),
     "ellipsis_lines": "The first part of the story that we have been told here, and ...\nTo be read with care.",
 }
 
 
+LET_THROUGH = {
+    "short_words": {"min_mean_word_length": 1},
+    "long_words": {"max_mean_word_length": 30},
+    "not_alphabetic": {"min_alphabetic_share": 0.2},
+    "few_stop_words": {"min_stop_words": 1},
+    "formulas_only": {"max_formula_share": 1},
+    "symbols": {"max_symbol_share": 0.5},
+    "bullet_lines": {"max_bullet_line_share": 1},
+    "ellipsis_lines": {"max_ellipsis_line_share": 0.5},
+}
+
+
 @pytest.mark.parametrize("rule", WORDS_RULES)
-def test_each_words_rule_drops_its_page(rule):
+def test_each_words_rule_drops_its_page_and_its_threshold_alone_lets_it_through(rule):
     assert decide("words", document(WORDS_RULES[rule])) == (False, rule)
+    assert rule == "no_words" or decide("words", document(WORDS_RULES[rule]), **LET_THROUGH[rule]) is True
 
 
 def test_sequences_and_negative_numbers_are_neither_truncated_lines_nor_bullets():

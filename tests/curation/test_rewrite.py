@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from curation.book import StageFailed
 from recipes.load import load
@@ -66,11 +67,31 @@ def test_a_faithful_rewriting_takes_the_texts_place(tmp_path: Path) -> None:
 def test_chunks_are_rewritten_one_by_one_and_joined_as_they_stood(tmp_path: Path) -> None:
     text = "One is 1.\n\n\nTwo is 2.\n\nThree is 3.\n"
     docs, manifest, server = rewritten(
-        tmp_path, lambda body: completion(f"{source_of(body)} Yes."), [text], max_chunk_chars=12, max_length=3.0
+        tmp_path, lambda body: completion(f"{source_of(body)} Yes."), [text], max_chunk_tokens=3, max_length=3.0
     )
     assert docs[0]["text"] == "One is 1. Yes.\n\n\nTwo is 2. Yes.\n\nThree is 3. Yes.\n"
     assert len(server.asked) == 3
     assert manifest["counts"]["chunks"] == {"rewritten": 3}
+
+
+def test_a_tokenizer_on_the_page_decides_how_long_chunks_are(tmp_path: Path) -> None:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({letter: number for number, letter in enumerate([*alphabet, "<|end|>"])}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    (tmp_path / "letters").mkdir()
+    tokenizer.save(str(tmp_path / "letters" / "tokenizer.json"))
+    (tmp_path / "letters" / "tokenizer_config.json").write_text('{"eos_token": "<|end|>"}')
+    text = "One is 1.\n\nTwo is 2.\n\nThree is 3."
+    with serve(lambda body: completion(source_of(body))) as server:
+        ask: dict[str, Any] = {
+            "rewrite": {"do": "rewrite", "endpoint": {"model": "tiny", "base_url": server.url}, "max_chunk_tokens": 12}
+        }
+        by_letter = stages(tmp_path, [text], ask, tokenizer=str(tmp_path / "letters"))
+        by_guess = stages(tmp_path, [text], ask)
+        run(by_letter)
+        run(by_guess)
+    assert [documents(planned["rewrite"])[0]["rewrite"]["chunks"] for planned in (by_letter, by_guess)] == [3, 1]
+    assert by_letter["rewrite"].fingerprint != by_guess["rewrite"].fingerprint
 
 
 def drop_a_number(body: dict[str, Any]) -> Reply:
@@ -80,7 +101,7 @@ def drop_a_number(body: dict[str, Any]) -> Reply:
 
 def test_a_rejected_chunk_stays_as_it_was(tmp_path: Path) -> None:
     texts = ["One is 1.\n\nTwo is 2.", "Two of 22."]
-    docs, manifest, _ = rewritten(tmp_path, drop_a_number, texts, max_chunk_chars=12)
+    docs, manifest, _ = rewritten(tmp_path, drop_a_number, texts, max_chunk_tokens=3)
     assert [doc["text"] for doc in docs] == texts
     assert docs[0]["rewrite"] == {"chunks": 2, "rewritten": 1, "rejected": {"numbers_added": 1}}
     assert manifest["counts"]["rewritten"] == {"kept": 1, "part": 1}
@@ -90,7 +111,7 @@ def test_a_rejected_chunk_stays_as_it_was(tmp_path: Path) -> None:
 
 def test_a_document_with_a_rejected_chunk_goes_when_the_page_says_so(tmp_path: Path) -> None:
     texts = ["One is 1.\n\nTwo is 2.", "Three is 3."]
-    docs, manifest, _ = rewritten(tmp_path, drop_a_number, texts, max_chunk_chars=12, on_reject="drop")
+    docs, manifest, _ = rewritten(tmp_path, drop_a_number, texts, max_chunk_tokens=3, on_reject="drop")
     assert [doc["id"] for doc in docs] == ["doc1"]
     assert manifest["counts"]["dropped"]["rewrite_rejected"]["documents"] == 1
     assert manifest["counts"]["details"]["rewrite_rejected"] == {"numbers_added": 1}

@@ -10,7 +10,7 @@ from datatrove.data import Document
 from curation.book import Book
 from curation.classifier import load_model, score, train
 from curation.classifier.domains import discover_domains
-from curation.classifier.scores import SCHEMA, WriteScores
+from curation.classifier.scores import SCHEMA, WriteScores, score_by
 from curation.classifier.thresholds import choose_threshold
 from curation.pipeline import finish, num_ranks, run_rank
 from recipes.manifest import read_manifest
@@ -96,7 +96,8 @@ def test_each_year_has_a_threshold_of_its_own(tmp_path: Path) -> None:
     found = choose_threshold(
         [scored(tmp_path / "0.parquet", [*rows])], params(token_budget=100, per_year=True), tmp_path, progress=quiet
     )["thresholds"]
-    assert {year: row["min_score"] for year, row in found.items()} == {"2020": 0.9, "2021": 0.4, "unknown": 0.7}
+    assert {year: row["min_score"] for year, row in found.items()} == {"2020": 0.9, "2021": 0.4, "all": 0.8, "unknown": 0.8}
+    assert (found["all"]["documents"], found["unknown"]["documents"]) == (2, 0)  # two years, two budgets
 
 
 def test_a_budget_that_is_never_full_keeps_all_and_says_so(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_scores_are_those_of_the_classifier_and_pass_nothing_on(tmp_path: Path) 
     docs = [Document(text=text, id=str(i), metadata={"url": f"http://a.example/{i}"}) for i, text in enumerate(texts(GOOD, 5, 9))]
     docs.append(Document(text="", id="empty", metadata={"date": "2019-05-01"}))
     book = Book(tmp_path)
-    assert WriteScores(tmp_path / "model.bin", book).run(iter(docs), 0, 1) is None
+    assert WriteScores(score_by(tmp_path / "model.bin"), book).run(iter(docs), 0, 1) is None
     rows = pq.read_table(tmp_path / "scores" / "00000.parquet").to_pylist()
     expected = score(load_model(tmp_path / "model.bin"), [doc.text for doc in docs])
     assert [row["score"] for row in rows] == [round(value, 4) for value in expected]

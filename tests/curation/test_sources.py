@@ -1,6 +1,7 @@
 """Raw files are read whatever state they are in: damage is counted by type and named, the other documents are kept."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -169,7 +170,38 @@ def test_ranks_share_the_files_without_overlap(tmp_path: Path) -> None:
         reader = ReadSource(source, name="s", location=f"{tmp_path}/*.jsonl", as_records=False, book=Book(tmp_path))
         return ids(list(reader.run(None, number, 2)))
 
-    assert (rank(0), rank(1)) == (["a", "c", "e"], ["b", "d"])
+    assert [id_.partition("@")[0] for id_ in rank(0) + rank(1)] == ["a", "c", "e", "b", "d"]
+
+
+def test_ids_are_the_same_for_any_number_of_ranks_and_no_two_ranks_make_the_same(tmp_path: Path) -> None:
+    """Files of one name in two folders, and another source, all with the same ids or none."""
+    for place in ("one/2024/a", "one/2025/a", "one/2025/b", "two/a"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        rows = [{"id": "x", "text": "1"}, {"id": "x", "text": "2"}, {"id": "y@one/2024/a.jsonl", "text": "3"}, {"text": "4"}]
+        (tmp_path / f"{place}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = Source(format="jsonl", path="")
+
+    def made(num_ranks: int) -> list[str]:
+        found = []
+        for rank in range(num_ranks):
+            book = Book(tmp_path)
+            for name in ("one", "two"):
+                where = str(tmp_path / name)
+                reader = ReadSource(source, name=name, location=where, as_records=False, book=book, is_only=False)
+                found += ids(list(reader.run(None, rank, num_ranks)))
+            assert book.counts.get("duplicate_ids", 0) == book.counts.get("files", 0)
+        return sorted(found)
+
+    assert made(1) == made(2) == made(3) == made(7)
+    assert len(set(made(1))) == 16
+    assert {"x@one/2024/a.jsonl", "x@one/2025/a.jsonl#2", "x@two/a.jsonl", "one/2025/a.jsonl/3"} <= set(made(1))
+
+
+def test_ids_of_the_only_file_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "x#2", "text": "1"}\n' + '{"id": "x", "text": "2"}\n' * 2)
+    documents, book = read(tmp_path / "a.jsonl", "jsonl")
+    assert ids(documents) == ["x#2", "x", "x#3"]
+    assert book.counts["duplicate_ids"] == 1
 
 
 def test_no_file_at_all_is_an_error_that_names_the_place(tmp_path: Path) -> None:
