@@ -21,6 +21,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 CPU = torch.device("cpu")
+_OF_A_DEVICE = frozenset({torch.Tensor.cuda, torch.Tensor.to, torch.Tensor.type})
 
 
 def install() -> bool:
@@ -63,6 +64,8 @@ class _CudaToCpu(TorchFunctionMode):
     """Sends what is meant for CUDA to the CPU, and answers `Tensor.type()` the way Megatron's assertions want it."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not kwargs and func not in _OF_A_DEVICE:
+            return func(*args)
         if kwargs:
             if _is_cuda(kwargs.get("device")):
                 kwargs = {**kwargs, "device": CPU}

@@ -1,21 +1,34 @@
-"""How a training run can end: exit statuses, the signals that ask for it, and divergence."""
+"""How a training run can end: exit statuses, the signals that ask for it, divergence, a disk that is full."""
 
 import signal
 
 DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 75  # 75: the same command goes on from the checkpoint that was saved
+REQUEUE = signal.SIGUSR1  # what a batch system sends before its time limit
 
 
 class Interruption:
     """Remembers that a signal asked to stop; the loop looks at it after every step."""
 
     def __init__(self) -> None:
-        self.is_requested = False
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        self.signal: str | None = None
+        for number in (signal.SIGTERM, signal.SIGINT, REQUEUE):
             signal.signal(number, self._request)
 
+    @property
+    def is_requested(self) -> bool:
+        return self.signal is not None
+
     def _request(self, number: int, frame: object) -> None:
-        self.is_requested = True
+        self.signal = signal.Signals(number).name
 
 
-class Diverged(Exception):
+class Failed(Exception):
+    """Training cannot go on by itself; nothing after the last checkpoint was kept."""
+
+
+class Diverged(Failed):
     """The loss or the gradient is no number any more."""
+
+
+class SaveFailed(Failed):
+    """A checkpoint could not be written. Those before it are whole."""

@@ -1,24 +1,24 @@
 """Figures of a training run as JSON lines. What the recipe decides (loss, learning rate) is kept apart from what the machine
-decides (seconds): the former are outputs and the same after any interruption, the latter are logs."""
+decides (seconds, bytes): the former are outputs and the same after any interruption, the latter are logs."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 METRICS = "metrics.jsonl"
-VALIDATION = "validation.jsonl"  # at the stage's end
+VALIDATION = "validation.jsonl"  # before the stage's first step and at its end
 ON_THE_WAY = Path("logs") / "validation.jsonl"  # at the steps that the cadence asks for: never part of the output
 SPEED = Path("logs") / "speed.jsonl"
 
 
 class Journal:
-    """Rows with a `step`, one a line. Opening it at a step drops what was written later: that will be done again."""
+    """Rows with a `step`, one a line. Opening it at a step takes what was written later off, into `dropped`: it is done again."""
 
     def __init__(self, file: Path, *, keep_to_step: int | None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if keep_to_step is not None:
-            _truncate(file, keep_to_step)
+        self.dropped: list[dict[str, Any]] = [] if keep_to_step is None else cut(file, keep_to_step)
         self.file = open(file, "ab")
 
     def write(self, **row: Any) -> None:
@@ -35,17 +35,25 @@ class Journal:
 
 
 def read_journal(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-
-
-def _truncate(file: Path, step: int) -> None:
-    """In place, after the last whole line of a step that is kept. Steps only grow."""
+    """Whole lines; the last may have been cut."""
     if not file.is_file():
-        return
-    kept = 0
+        return []
+    return [json.loads(line) for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def finite(number: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return number if math.isfinite(number) else None
+
+
+def cut(file: Path, step: int) -> list[dict[str, Any]]:
+    """In place, after the last whole line of a step that is kept; returns the rows behind it. Steps only grow."""
+    rows = read_journal(file)
+    if not file.is_file():
+        return []
+    kept = sum(row["step"] <= step for row in rows)
     with open(file, "r+b") as lines:
-        for line in lines:
-            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
-                break
-            kept += len(line)
-        lines.truncate(kept)
+        for _ in range(kept):
+            lines.readline()
+        lines.truncate(lines.tell())
+    return rows[kept:]

@@ -1,40 +1,42 @@
-"""A recipe's `Model` as megatron-core's GPTModel: Transformer Engine's layers on CUDA, Megatron's own on the CPU.
+"""A recipe's `Model` as megatron-core's GPTModel, in as many chunks as this process has parts of it (virtual pipeline).
 
-Import this module only after `parallel.join`, which prepares torch for machines without CUDA. The vocabulary is never padded:
-padding would take part in the softmax and shift the loss.
+The vocabulary is never padded: padding would take part in the softmax and shift the loss.
 """
 
-from importlib.util import find_spec
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from megatron.core import parallel_state
 from megatron.core.distributed import DistributedDataParallel, DistributedDataParallelConfig, finalize_model_grads
-from megatron.core.models.gpt.gpt_layer_specs import get_gpt_layer_with_transformer_engine_spec
 from megatron.core.models.gpt.gpt_model import GPTModel
 from megatron.core.transformer.module import Float16Module
 from megatron.core.transformer.transformer_config import TransformerConfig
 
+from pretrain.backend import Backend
+from pretrain.cross_entropy import CrossEntropy
 from recipes.schema import Model, Parallelism
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp8": torch.bfloat16}
 
 
-def build(model: Model, sequence_length: int, precision: str, device: str, parallelism: Parallelism) -> GPTModel:
-    """This process' part of the model, with weights not yet set."""
-    if device == "cuda" and find_spec("transformer_engine") is None:
-        raise ValueError(
-            "cluster.device is cuda, but transformer-engine is not installed; install the extra `gpu`, or use a container with it"
-        )
-    config = transformer_config(model, precision, device, parallelism)
-    gpt = GPTModel(
+def build(model: Model, sequence_length: int, precision: str, backend: Backend, parallelism: Parallelism) -> list[GPTModel]:
+    """This process' parts of the model, with weights not yet set."""
+    config = transformer_config(model, precision, backend, parallelism)
+    virtual = parallelism.virtual_pipeline
+    return [_chunk(model, config, sequence_length, backend, part if virtual > 1 else None) for part in range(virtual)]
+
+
+def _chunk(model: Model, config: TransformerConfig, sequence_length: int, backend: Backend, part: int | None) -> GPTModel:
+    gpt = Llama(
         config,
-        _layer_spec(config, device),
+        backend.layer_spec(config, part),
         vocab_size=model.vocab_size,
         max_sequence_length=sequence_length,
-        pre_process=parallel_state.is_pipeline_first_stage(),
-        post_process=parallel_state.is_pipeline_last_stage(),
+        pre_process=parallel_state.is_pipeline_first_stage(ignore_virtual=False, vp_stage=part),
+        post_process=parallel_state.is_pipeline_last_stage(ignore_virtual=False, vp_stage=part),
         parallel_output=True,
         share_embeddings_and_output_weights=model.tie_embeddings,
         position_embedding_type="rope",
@@ -43,13 +45,34 @@ def build(model: Model, sequence_length: int, precision: str, device: str, paral
         # Megatron hard-codes Llama 3's low (1), high (4) and original length (8192); convert.py refuses any other
         rope_scaling=model.rope_scaling_factor is not None,
         rope_scaling_factor=model.rope_scaling_factor or 1.0,
+        vp_stage=part,
     )
-    return gpt.cuda() if device == "cuda" else gpt
+    placed = backend.place(gpt)
+    assert isinstance(placed, GPTModel)
+    return placed
 
 
-def transformer_config(model: Model, precision: str, device: str, parallelism: Parallelism) -> TransformerConfig:
-    on_cuda = device == "cuda"
+class Llama(GPTModel):
+    """GPTModel, with a faster loss where Megatron's is not fused and the vocabulary is whole."""
+
+    def compute_language_model_loss(self, labels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Labels and the loss are (batch, sequence), logits (sequence, batch, vocabulary)."""
+        if self.config.cross_entropy_loss_fusion or self.config.tensor_model_parallel_size > 1:
+            fused_or_split: torch.Tensor = super().compute_language_model_loss(labels, logits)
+            return fused_or_split
+        losses: torch.Tensor = CrossEntropy.apply(logits, labels.transpose(0, 1))
+        return losses.transpose(0, 1).contiguous()
+
+
+def transformer_config(model: Model, precision: str, backend: Backend, parallelism: Parallelism) -> TransformerConfig:
     recompute = parallelism.recompute_layers
+    fields = {
+        # Weights are always loaded. But with tensor parallelism Megatron marks them as split only where it initializes them, and
+        # unmarked ones are left out of the gradient's norm on all ranks but the first (measured: a norm 23% too small).
+        "perform_initialization": parallelism.tensor > 1,
+        **backend.config,
+        **backend.precision(precision),
+    }
     return TransformerConfig(
         num_layers=model.num_layers,
         hidden_size=model.hidden_size,
@@ -65,52 +88,61 @@ def transformer_config(model: Model, precision: str, device: str, parallelism: P
         attention_dropout=0.0,
         hidden_dropout=0.0,
         init_method_std=model.init_std,
-        # Weights are always loaded. But with tensor parallelism Megatron marks them as split only where it initializes them, and
-        # unmarked ones are left out of the gradient's norm on all ranks but the first (measured: a norm 23% too small).
-        perform_initialization=on_cuda or parallelism.tensor > 1,
         params_dtype=DTYPES[precision],
         pipeline_dtype=DTYPES[precision],
-        bf16=precision == "bf16",
+        bf16=DTYPES[precision] == torch.bfloat16,
         tensor_model_parallel_size=parallelism.tensor,
         pipeline_model_parallel_size=parallelism.pipeline,
+        virtual_pipeline_model_parallel_size=parallelism.virtual_pipeline if parallelism.virtual_pipeline > 1 else None,
         context_parallel_size=parallelism.context,
         sequence_parallel=parallelism.sequence_parallel,
         recompute_granularity="full" if recompute else None,
         recompute_method="block" if recompute else None,
         recompute_num_layers=recompute or None,
-        use_cpu_initialization=not on_cuda,
-        bias_activation_fusion=on_cuda,
-        bias_dropout_fusion=on_cuda,
-        apply_rope_fusion=on_cuda,
-        masked_softmax_fusion=False,
-        cuda_graph_scope=[],  # its default is deprecated, with a warning
-        cross_entropy_loss_fusion=on_cuda,
-        gradient_accumulation_fusion=False,  # would need Apex
-        persist_layer_norm=False,
-        attention_softmax_in_fp32=True,
         calculate_per_token_loss=True,
         # Megatron-LM's own default; without it recomputation fails on the CPU (schedules.py:489)
         deallocate_pipeline_outputs=True,
+        **fields,
     )
 
 
-def wrap(gpt: GPTModel, precision: str, device: str) -> DistributedDataParallel:
+def wrap(chunks: list[GPTModel], overlap: bool) -> list[DistributedDataParallel]:
     """The model as it is trained: bf16 in and out, gradients in float32 and summed over data-parallel processes."""
-    module: Any = Float16Module(gpt.config, gpt) if precision == "bf16" else gpt
-    overlap = device == "cuda" and parallel_state.get_data_parallel_world_size(with_context_parallel=True) > 1
-    ddp_config = DistributedDataParallelConfig(
-        grad_reduce_in_fp32=True, use_distributed_optimizer=True, overlap_grad_reduce=overlap
+    config = chunks[0].config
+    overlap = overlap and parallel_state.get_data_parallel_world_size(with_context_parallel=True) > 1
+    settings = DistributedDataParallelConfig(
+        grad_reduce_in_fp32=True, use_distributed_optimizer=True, overlap_grad_reduce=overlap, overlap_param_gather=overlap
     )
-    wrapped = DistributedDataParallel(gpt.config, ddp_config, module)
-    gpt.config.finalize_model_grads_func = finalize_model_grads
+    wrapped = [
+        DistributedDataParallel(config, settings, module, disable_bucketing=number > 0)
+        for number, module in enumerate(in_its_precision(chunks))
+    ]
+    config.finalize_model_grads_func = finalize_model_grads
     if overlap:
-        gpt.config.no_sync_func = wrapped.no_sync
+        config.no_sync_func = _one_or_all([chunk.no_sync for chunk in wrapped])
+        config.param_sync_func = _one_or_all([chunk.start_param_sync for chunk in wrapped])
     return wrapped
 
 
-def _layer_spec(config: TransformerConfig, device: str) -> Any:
-    if device == "cuda":
-        return get_gpt_layer_with_transformer_engine_spec()
-    from pretrain.cpu_parts import layer_spec
+def in_its_precision(chunks: list[GPTModel]) -> list[Any]:
+    """The model as it computes, without what training adds: bf16 within, float32 out."""
+    config = chunks[0].config
+    return [Float16Module(config, chunk) if config.bf16 else chunk for chunk in chunks]
 
-    return layer_spec(config)
+
+@contextlib.contextmanager
+def whole_weights(wrapped: list[DistributedDataParallel]) -> Iterator[None]:
+    """Weights travel while the next step computes; what reads them otherwise (validation, a checkpoint) waits here."""
+    overlapping = [chunk for chunk in wrapped if chunk.ddp_config.overlap_param_gather]
+    for chunk in overlapping:
+        chunk.disable_forward_pre_hook()
+    try:
+        yield
+    finally:
+        for chunk in overlapping:
+            chunk.enable_forward_pre_hook()
+
+
+def _one_or_all(functions: list[Any]) -> Any:
+    """Megatron's schedules take a function, or a list of them where there are several chunks."""
+    return functions[0] if len(functions) == 1 else functions

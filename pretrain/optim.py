@@ -1,36 +1,24 @@
-"""AdamW under Megatron's distributed optimizer, and the learning rate as a pure function of the step.
+"""AdamW under Megatron's distributed optimizer, set before every step to what this stage's recipe says.
 
 A checkpoint's parameter groups carry the learning rate, its maximum and the weight decay of the run that saved them, and
 Megatron's own scheduler prefers them to what was asked (0.16.1: asked 5e-4 after a stage at 1e-3, got 1e-3, no message). So there
-is no scheduler here: before every step all groups are set to what this stage's recipe says, whatever was loaded.
+is no scheduler here: before every step all groups are set, whatever was loaded.
 """
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from recipes.schema import LearningRate, Optimizer
+from recipes.schema import Optimizer
 
 if TYPE_CHECKING:
     from megatron.core.optimizer.optimizer import MegatronOptimizer
 
-
-def learning_rate(lr: LearningRate, step: int, steps: int) -> float:
-    """Of step 1..steps. Warm-up is linear from peak / warmup_steps; a decay has `peak` at its first step, `end` at its last."""
-    if step <= lr.warmup_steps:
-        return lr.peak * step / lr.warmup_steps
-    if lr.end is None:
-        return lr.peak
-    last = steps - lr.warmup_steps - 1
-    progress = (step - lr.warmup_steps - 1) / last if last else 1.0
-    way = progress if lr.schedule == "linear" else 0.5 * (1.0 - math.cos(math.pi * progress))
-    return lr.peak * (1.0 - way) + lr.end * way  # exactly peak at the first step and end at the last
+    from pretrain.backend import Backend
 
 
-def build(chunks: list[Any], settings: Optimizer, precision: str) -> "MegatronOptimizer":
-    import torch
-    from megatron.core.optimizer import USING_PYTORCH_OPTIMIZER, OptimizerConfig, get_megatron_optimizer
+def build(chunks: list[Any], settings: Optimizer, backend: "Backend") -> "MegatronOptimizer":
+    from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
 
-    bf16 = precision == "bf16"
+    model_config = chunks[0].config
     config = OptimizerConfig(
         optimizer="adam",
         lr=0.0,  # set before every step
@@ -39,16 +27,31 @@ def build(chunks: list[Any], settings: Optimizer, precision: str) -> "MegatronOp
         adam_beta2=settings.beta2,
         adam_eps=settings.eps,
         clip_grad=settings.grad_clip,
-        bf16=bf16,
-        params_dtype=torch.bfloat16 if bf16 else torch.float32,
+        bf16=model_config.bf16,
+        params_dtype=model_config.params_dtype,
         use_distributed_optimizer=True,
+        overlap_param_gather=chunks[0].ddp_config.overlap_param_gather,
     )
     optimizer = get_megatron_optimizer(config, chunks)
-    if USING_PYTORCH_OPTIMIZER:
-        from pretrain.cpu_parts import repair_torch_adam
-
-        repair_torch_adam(optimizer)
+    backend.repair(optimizer)
+    model_config.grad_scale_func = optimizer.scale_loss
     return optimizer
+
+
+def gradient_norm(optimizer: "MegatronOptimizer") -> float:
+    """Hands the model's gradients to the optimizer, and returns their norm over all processes."""
+    optimizer.prepare_grads()
+    return float(optimizer.get_grad_norm())
+
+
+def update(optimizer: "MegatronOptimizer", norm: float) -> None:
+    """Clips the gradients that `gradient_norm` handed over, and takes the step. The two are MegatronOptimizer.step in halves, so
+    that a step can be refused between them."""
+    from megatron.core.optimizer.clip_grads import clip_grad_by_total_norm_fp32
+
+    for part in optimizer.chained_optimizers:
+        clip_grad_by_total_norm_fp32(part.get_parameters(), part.config.clip_grad, norm)
+    optimizer.step_with_ready_grads()
 
 
 def apply_settings(optimizer: "MegatronOptimizer", settings: Optimizer, lr: float) -> None:

@@ -3,10 +3,15 @@
 `check_layout` needs no torch, so that a plan fails before the queue and not after it.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from recipes.schema import Cluster, Model, Parallelism, TrainParams
+
+if TYPE_CHECKING:
+    from pretrain.backend import Backend
 
 SEED_OF_NEW_WEIGHTS = 1234  # weights are always loaded over; only Megatron wants one
 
@@ -39,6 +44,7 @@ def check_layout(params: TrainParams, parallelism: Parallelism, world_size: int)
         )
     data_size = world_size // model_processes
     _check_model(params.model, parallelism)
+    _check_pipeline(params, parallelism, data_size)
     per_microbatch = parallelism.micro_batch_size * data_size
     if params.global_batch_size % per_microbatch:
         raise ValueError(
@@ -50,6 +56,11 @@ def check_layout(params: TrainParams, parallelism: Parallelism, world_size: int)
         raise ValueError(
             f"sequence_length={params.sequence_length} is not a multiple of 2 x context {context}: context parallelism gives "
             f"each process two chunks of equal length"
+        )
+    if context > 1 and params.documents == "reset":
+        raise ValueError(
+            f"documents=reset with parallelism.context={context}: context parallelism cuts a document into 2 x {context} equal "
+            "chunks, but documents are of any length; set parallelism.context=1, or documents=plain"
         )
     if parallelism.sequence_parallel and params.sequence_length % (tensor * context):
         raise ValueError(f"sequence_length={params.sequence_length} is not a multiple of tensor {tensor} x context {context}")
@@ -73,20 +84,54 @@ def _check_model(model: Model, parallelism: Parallelism) -> None:
         )
 
 
-def start(params: TrainParams, parallelism: Parallelism, cluster: Cluster) -> Layout:
+def _check_pipeline(params: TrainParams, parallelism: Parallelism, data_size: int) -> None:
+    """Interleaved stages (virtual pipeline): Narayanan et al. 2021 (2104.04473), section 2.2."""
+    pipeline, virtual = parallelism.pipeline, parallelism.virtual_pipeline
+    if virtual == 1:
+        return
+    if pipeline < 3:
+        raise ValueError(
+            f"parallelism.virtual_pipeline={virtual} with pipeline={pipeline}: with fewer than 3 pipeline stages the next and "
+            f"the one before are the same process, and losses come out wrong without an error (measured 2e-2 on gloo); set "
+            f"pipeline to 3 or more, or virtual_pipeline=1"
+        )
+    if params.model.num_layers % (pipeline * virtual):
+        raise ValueError(
+            f"model.num_layers={params.model.num_layers} is not a multiple of pipeline {pipeline} x virtual_pipeline {virtual}"
+        )
+    num_microbatches = params.global_batch_size // (parallelism.micro_batch_size * data_size)
+    if num_microbatches % pipeline:
+        raise ValueError(
+            f"{num_microbatches} micro-batches a step are not a multiple of pipeline={pipeline}, which virtual_pipeline="
+            f"{virtual} needs; change global_batch_size or micro_batch_size"
+        )
+
+
+def start(params: TrainParams, parallelism: Parallelism, cluster: Cluster) -> "tuple[Layout, Backend]":
     """Joins the processes that torchrun (or srun with its variables) started; without them, a world of one."""
     rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    data_size = check_layout(params, parallelism, world_size)
-    join(cluster.device, rank, world_size, cluster.threads_per_process)
+    check_layout(params, parallelism, world_size)
+    backend = join(cluster.device, rank, world_size, cluster.threads_per_process)
+    return arrange(params, parallelism, cluster.device), backend
 
-    from megatron.core import parallel_state, tensor_parallel
 
-    parallel_state.initialize_model_parallel(parallelism.tensor, parallelism.pipeline, context_parallel_size=parallelism.context)
-    tensor_parallel.model_parallel_cuda_manual_seed(SEED_OF_NEW_WEIGHTS)
+def arrange(params: TrainParams, parallelism: Parallelism, device: str) -> Layout:
+    """Megatron's process groups over the processes that have joined."""
+    from megatron.core import parallel_state
+    from torch import distributed
+
+    data_size = check_layout(params, parallelism, distributed.get_world_size())
+    parallel_state.initialize_model_parallel(
+        parallelism.tensor,
+        parallelism.pipeline,
+        virtual_pipeline_model_parallel_size=parallelism.virtual_pipeline if parallelism.virtual_pipeline > 1 else None,
+        context_parallel_size=parallelism.context,
+    )
+    seed(SEED_OF_NEW_WEIGHTS, 0)
     return Layout(
-        rank=rank,
-        world_size=world_size,
-        device=cluster.device,
+        rank=distributed.get_rank(),
+        world_size=distributed.get_world_size(),
+        device=device,
         parallelism=parallelism,
         data_rank=parallel_state.get_data_parallel_rank(),
         data_size=data_size,
@@ -94,26 +139,33 @@ def start(params: TrainParams, parallelism: Parallelism, cluster: Cluster) -> La
     )
 
 
-def join(device: str, rank: int, world_size: int, threads: int) -> None:
+def join(device: Literal["cpu", "cuda"], rank: int, world_size: int, threads: int) -> "Backend":
     """The process group, and on a CPU what megatron-core needs to run there."""
-    if device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch looks: a GPU that is there must not be half used
     import torch
     from torch.distributed import HashStore  # type: ignore[attr-defined]
 
-    from pretrain import cpu
+    from pretrain.backend import choose
 
-    on_cpu = cpu.install()
-    if device == "cuda" and on_cpu:
-        raise ValueError("cluster.device is cuda, but torch finds no CUDA device here; use a cluster whose device is cpu")
+    backend = choose(device)
     torch.set_num_threads(threads)
-    torch.manual_seed(SEED_OF_NEW_WEIGHTS)
-    if device == "cuda":
+    if backend.is_cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if world_size == 1:
-        torch.distributed.init_process_group(_backend(device), store=HashStore(), rank=0, world_size=1)
+        torch.distributed.init_process_group(backend.communication, store=HashStore(), rank=0, world_size=1)
     else:
-        torch.distributed.init_process_group(_backend(device))
+        torch.distributed.init_process_group(backend.communication)
+    return backend
+
+
+def seed(stage_seed: int, step: int) -> None:
+    """Random numbers of a step depend on the stage's seed and the step's number alone, so that no state of theirs has to survive
+    anything. Llama draws none."""
+    import torch
+    from megatron.core import tensor_parallel
+
+    number = int.from_bytes(hashlib.sha256(f"random numbers {stage_seed} {step}".encode()).digest()[:4], "big")
+    torch.manual_seed(number)
+    tensor_parallel.model_parallel_cuda_manual_seed(number)
 
 
 def leave() -> None:
@@ -135,5 +187,12 @@ def sum_over_processes(values: list[float], layout: Layout) -> list[float]:
     return [float(value) for value in total.tolist()]
 
 
-def _backend(device: str) -> str:
-    return "nccl" if device == "cuda" else "gloo"
+def on_every_process(value: Any, layout: Layout) -> list[Any]:
+    """Every process' value, on every process."""
+    if layout.world_size == 1:
+        return [value]
+    import torch
+
+    values: list[Any] = [None] * layout.world_size
+    torch.distributed.all_gather_object(values, value)
+    return values

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recipes.fingerprint import tokenizer_hash
 from recipes.manifest import read_manifest
 from recipes.schema import TrainParams
@@ -38,6 +40,22 @@ def special_token_id(folder: Path, role: str) -> int | None:
     if number is None:
         raise ValueError(f"{folder}: tokenizer_config.json names {role} {token!r}, but tokenizer.json does not have it")
     return int(number)
+
+
+def num_text_bytes(folder: Path, tokens: np.ndarray) -> int:
+    """UTF-8 bytes of the text that tokens stand for, to which special tokens add none. A piece of a byte-level vocabulary has a
+    character for each byte, so the count is exact wherever the tokens were cut; otherwise the decoded text is counted."""
+    from tokenizers import Tokenizer
+
+    written = json.loads(_file(folder, "tokenizer.json").read_text())
+    tokenizer = Tokenizer.from_file(str(_file(folder, "tokenizer.json")))
+    decoder: dict[str, Any] = written.get("decoder") or {}
+    if not any(part.get("type") == "ByteLevel" for part in [decoder, *decoder.get("decoders", [])]):
+        return len(tokenizer.decode(tokens.tolist(), skip_special_tokens=True).encode())
+    added = {token["id"]: 0 if token["special"] else len(token["content"].encode()) for token in written["added_tokens"]}
+    numbers, times = np.unique(tokens, return_counts=True)
+    sizes = [added[number] if number in added else len(str(tokenizer.id_to_token(number))) for number in numbers.tolist()]
+    return int(np.dot(times, sizes))
 
 
 def check_tokenizer(folder: Path, vocab_size: int) -> Vocabulary:

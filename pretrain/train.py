@@ -1,94 +1,246 @@
-"""Runs a training stage: `python -m pretrain.train FOLDER`, alone or under torchrun.
+"""The training loop, top to bottom: build, resume, step, log, validate, save.
 
-Exit status: 0 done, 1 failed, 2 a mistake in the recipe or its inputs, 75 interrupted by a signal with a checkpoint saved: the
-same command goes on from there.
+After any interruption and a second run, the stage's output files are byte for byte those of an undisturbed run: what a step does
+depends on the checkpoint before it and the step's number alone, and no time is written outside `logs/`.
 
-This module stays import-light: everything that can be checked without torch is checked before torch is loaded.
+Imported by `python -m pretrain FOLDER` after everything was checked that needs no torch, and after the backend was chosen.
 """
 
-import argparse
 import logging
-import os
-import sys
-import time
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-from pretrain.ending import DONE, FAILED, INTERRUPTED, MISTAKE, Diverged, Interruption
-from pretrain.logs import begin_logging
-from recipes.schema import Cadence, Cluster, Parallelism, TrainParams
-from recipes.stage import DIES_WITH_PARENT, LOGS, die_with_parent, read_stage, try_lock
+from megatron.core.pipeline_parallel import get_forward_backward_func
+
+from pretrain import certificate, convert, model, optim, parallel
+from pretrain.backend import Backend
+from pretrain.checkpoint import digest, files, find, state
+from pretrain.checkpoint.save import Saver
+from pretrain.data import Batches, HeldOut, open_blend
+from pretrain.ending import Diverged, Interruption
+from pretrain.forward import forward_step, loss_and_tokens
+from pretrain.guards import Alarm, open_guard
+from pretrain.metrics import METRICS, cut
+from pretrain.parallel import Layout
+from pretrain.preflight import Job
+from pretrain.schedule import learning_rate
+from pretrain.validate import held_out_bytes, held_out_loss
+from pretrain.watch import Outcome, Watch
+from recipes.manifest import read_manifest
 
 log = logging.getLogger(__name__)
 
 
-def run(folder: Path) -> int:
-    started = time.time()
-    stage = read_stage(folder)
-    if stage.is_finished:
-        log.info("%s is finished already", stage.folder)
-        return DONE
-    params = TrainParams.model_validate(stage.params)
-    cluster = Cluster.model_validate(stage.run["cluster"])
-    parallelism = Parallelism.model_validate(stage.run.get("parallelism", {}))
-    cadence = Cadence.model_validate(stage.run.get("cadence", {}))
-    interruption = Interruption()
+class Training:
+    """One run of a stage's loop, from wherever its checkpoints say."""
 
-    from pretrain import convert, parallel, tokens
+    # ------------------------------------------------------------------------------------------------ build
 
-    parallel.check_layout(params, parallelism, int(os.environ.get("WORLD_SIZE", "1")))
-    vocabulary = tokens.check_tokenizer(Path(stage.input("tokenizer")), params.model.vocab_size)
-    tokens.check_datasets(stage, params)
-    if not params.init_from_stage:
-        convert.check_config(Path(stage.input("init")), params.model)
+    def __init__(self, job: Job, layout: Layout, backend: Backend) -> None:
+        self.job, self.layout, self.params, self.backend = job, layout, job.params, backend
+        self.blend = open_blend(job.stage, job.params, job.vocabulary)
+        self.held_out = {name: HeldOut(job.stage, dataset, job.params) for name, dataset in job.params.validation.items()}
+        tokenizer = Path(job.stage.input("tokenizer"))
+        self.text_bytes = {name: held_out_bytes(held_out, tokenizer) for name, held_out in self.held_out.items()}
+        length, precision = job.params.sequence_length, job.params.precision
+        self.chunks = model.build(job.params.model, length, precision, backend, job.parallelism)
+        self.model = model.wrap(self.chunks, job.parallelism.overlap)
+        self.optimizer = optim.build(self.model, job.params.optimizer, backend)
+        self.forward_backward = get_forward_backward_func()
+        self.saver = Saver(job.folder, layout, is_async=job.cadence.save == "async")
+        log.info("%s on %s, layers: %s", job.params.precision, backend.device, backend)
 
-    lock = _lock(stage.folder / LOGS / "train.lock")
-    layout = parallel.start(params, parallelism, cluster)
-    from pretrain.loop import Training
+    # ------------------------------------------------------------------------------------------------ the loop
 
-    training = Training(stage, params, cluster, cadence, layout, vocabulary)
-    is_done = training.run(interruption)
-    if is_done and layout.is_first:
-        training.publish(started)
-    parallel.leave()
-    if lock is not None:
-        lock.close()
-    return DONE if is_done else INTERRUPTED
+    def run(self, interruption: Interruption) -> str | None:
+        """None when the last step is done, else why training stopped before: a checkpoint was saved then."""
+        steps = self.params.steps
+        step = self._resume()
+        reason: str | None = None
+        while step < steps and reason is None:
+            step += 1
+            done = self._step(step, interruption)
+            if done.alarm is not None and done.alarm.then == "rewind":
+                step = self._go_back(step, done, done.alarm)
+                continue
+            self.guard.note(step, done.loss, done.alarm)
+            self.watch.step(step, done)
+            is_last = step == steps
+            if is_last or done.must_stop or step == self.first + 1 or step % self.job.cadence.log_every_steps == 0:
+                self.watch.report(step, done, self.backend.peak_memory())
+            if is_last or self._is_time(step, self.job.cadence.validate_every_steps):
+                self._validate(step)
+            is_branched = step in self.job.branch_points
+            if is_last or done.must_stop or is_branched or self._is_time(step, self.job.cadence.checkpoint_every_steps):
+                self._save(step)
+            if done.must_stop and not is_last:
+                reason = f"asked to stop by {interruption.signal or 'another process'} after step {step:,}"
+        self._leave(step, reason)
+        return reason
 
+    def _step(self, step: int, interruption: Interruption) -> Outcome:
+        """One optimizer step. Its update is not made when a guard objects."""
+        lap = self.watch.stopwatch.lap
+        lr = learning_rate(self.params.lr, step, self.params.steps)
+        batch = self.batches.next()
+        lap("data")
+        parallel.seed(self.params.seed, step)
+        for chunk in self.model:
+            chunk.zero_grad_buffer()
+        self.optimizer.zero_grad()
+        optim.apply_settings(self.optimizer, self.params.optimizer, lr)
+        outputs = self.forward_backward(
+            forward_step_func=forward_step,
+            data_iterator=[iter(batch) for _ in self.model] if len(self.model) > 1 else iter(batch),
+            model=self.model,
+            num_microbatches=self.layout.num_microbatches,
+            seq_length=batch[0].tokens.shape[1],
+            micro_batch_size=batch[0].tokens.shape[0],
+            forward_only=False,
+        )
+        grad_norm = optim.gradient_norm(self.optimizer)
+        mine = [*loss_and_tokens(outputs), float(interruption.is_requested), float(self.saver.is_written)]
+        loss, counted, tokens, stops, written = parallel.sum_over_processes(mine, self.layout)
+        assert int(tokens) == self.job.tokens_per_step, f"{tokens} tokens in step {step}, not {self.job.tokens_per_step}"
+        loss /= counted
+        lap("forward_backward")
+        alarm = self.guard.judge(loss, grad_norm)
+        if alarm is None:
+            optim.update(self.optimizer, grad_norm)
+        elif alarm.then == "stop":
+            raise Diverged(
+                f"step {step}: {alarm.why}: training has diverged, and nothing after the last checkpoint was kept. Lower lr.peak "
+                f"({self.params.lr.peak:g}), look at the batch with `midtrain spike RUN --step {step}`, or let `guards` skip it"
+            )
+        lap("optimizer")
+        if written == self.layout.world_size:
+            self.saver.finish()
+            self._drop_old()
+            lap("save")
+        return Outcome(loss, grad_norm, lr, alarm, stops > 0)
 
-def is_first_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
+    def _is_time(self, step: int, every: int) -> bool:
+        return every > 0 and step % every == 0
 
+    # ------------------------------------------------------------------------------------------------ resume
 
-def _lock(file: Path) -> IO[bytes] | None:
-    """Held by the first process while it lives: a second run of the stage must not write beside this one."""
-    if not is_first_process():
-        return None
-    held = try_lock(file)
-    if held is None:
-        raise ValueError(f"another process trains this stage ({file} is locked); wait for it, or end it first")
-    return held
+    def _resume(self) -> int:
+        """Fills model and optimizer, opens data and journals; returns the step that they stand after."""
+        folder = self.job.folder
+        if self.layout.is_first:
+            files.drop_unfinished(folder)
+        found = find.newest(folder, self.layout)
+        if found is not None:
+            self.first = state.load(found, self.chunks, self.optimizer)
+            log.info("going on after step %s of %s", f"{self.first:,}", f"{self.params.steps:,}")
+        else:
+            self.first = 0
+            self._begin()
+        self.guard = open_guard(folder, self.params.guards, self.first, self.layout)
+        self.batches = Batches(self.blend, self.params, self.layout, self.first, self.guard)
+        now = self._digest(self.first)
+        proof = "began anew" if found is None else digest.compare(files.complete(found).get("digest"), now)
+        if found is not None:
+            level = logging.INFO if proof == digest.SAME else logging.WARNING
+            log.log(level, "state of %s as it was saved and as it was loaded: %s", found.name, proof)
+        self.watch = Watch(self.job, self.layout, self.first)
+        if self.layout.is_first:
+            certificate.keep_rows(folder, self.watch.dropped)
+            facts = {"processes": self.layout.world_size, "layout": now["layout"], "loaded": found.name if found else None}
+            certificate.begin_segment(folder, step=self.first, digest=proof, **facts)
+        if found is None:
+            self._validate(0)
+        return self.first
 
+    def _go_back(self, step: int, done: Outcome, alarm: Alarm) -> int:
+        """To before the batches that a guard refuses; the ones after them come next. What those steps left is removed before the
+        rewind is on record, and what comes after it begins afterwards: interrupted between any two lines, it ends the same."""
+        folder, to = self.job.folder, self.guard.target(step)
+        self.saver.finish()
+        self.batches.close()
+        self.watch.close()
+        if self.layout.is_first:
+            log.warning("step %s: %s; going back to step %s, without these batches", f"{step:,}", alarm.why, f"{to:,}")
+            certificate.end_segment(folder, step, f"{certificate.WENT_BACK} to step {to:,}: {alarm.why}")
+            for path in files.present(folder):
+                if files.step_of(path) > to:
+                    files.remove(path)
+            certificate.forget_rows(folder, to)
+            self.guard.rewind(step, alarm, [*cut(folder / METRICS, to), self.watch.row(step, done)])
+            self.guard.write(folder)
+        return self._resume()
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pretrain.train", description="Runs a training stage.")
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args(arguments).folder
-    is_first = is_first_process()
-    if os.environ.get(DIES_WITH_PARENT):
-        die_with_parent(os.getppid())  # under torchrun too: it is killed with the command, its processes would go on
-    begin_logging(is_first=is_first)
-    try:
-        return run(folder)
-    except ValueError as error:
-        if is_first:
-            log.error("%s", error)
-        return MISTAKE
-    except Diverged as error:
-        if is_first:
-            log.error("%s", error)
-        return FAILED
+    def _begin(self) -> None:
+        """From the Hugging Face weights, or from a checkpoint of the init stage."""
+        init, params = Path(self.job.stage.input("init")), self.params
+        if not params.init_from_stage:
+            tensor = self.layout.parallelism.tensor
+            for chunk in self.chunks:
+                convert.load_hugging_face(chunk, init, params.model, self.layout.rank % tensor, tensor)
+            self.optimizer.reload_model_params()
+            optim.forget_moments(self.optimizer)  # of steps that a guard has made unmade
+            log.info("starting from the weights in %s", init)
+            return
+        details = read_manifest(init)["details"]
+        has_optimizer: bool = details.get("has_optimizer", True)  # an average has none
+        if params.load_optimizer and not has_optimizer:
+            raise ValueError(f"{init} is an average, which has weights alone and no optimizer state; set load_optimizer: false")
+        path = init / details["checkpoint"] if params.init_step is None else files.step_folder(init, params.init_step)
+        if not path.is_dir():
+            kept = [files.step_of(other) for other in files.present(init)]
+            raise ValueError(f"init: {init} kept no checkpoint of step {params.init_step:,}; it kept {sorted(kept)}")
+        problems = find.damage(path, self.layout)
+        if problems:
+            raise ValueError(f"the checkpoint {path} of the init stage is damaged: {'; '.join(problems)}; make that stage again")
+        step = state.load(path, self.chunks, self.optimizer if has_optimizer else None)
+        if not has_optimizer:
+            self.optimizer.reload_model_params()
+        if not params.load_optimizer:
+            optim.forget_moments(self.optimizer)
+        with_or_without = "with" if params.load_optimizer else "without"
+        log.info("starting from step %s of %s, %s its optimizer state", f"{step:,}", init, with_or_without)
 
+    def _digest(self, step: int) -> dict[str, Any]:
+        """Of all that the step after `step` depends on."""
+        parallel.seed(self.params.seed, step + 1)
+        following = self.guard.batch_of(step) + 1  # in the order of the data, whatever a later rewind makes of it
+        is_next = following == self.guard.batch_of(step + 1)
+        batches = self.batches.ahead() if is_next else self.batches.read(following)
+        tensors = [tensor for batch in batches for tensor in batch if tensor is not None]
+        return digest.digest(self.chunks, self.optimizer, tensors, self.layout)
 
-if __name__ == "__main__":
-    sys.exit(main())
+    # ------------------------------------------------------------------------------------------------ validate, save, leave
+
+    def _validate(self, step: int) -> None:
+        with model.whole_weights(self.model):
+            for name, held_out in self.held_out.items():
+                loss, tokens = held_out_loss(held_out, self.model, self.layout)
+                self.watch.validation(step, name, loss, tokens, self.text_bytes[name])
+        self.watch.stopwatch.restart()
+
+    def _save(self, step: int) -> None:
+        self.watch.sync()
+        with model.whole_weights(self.model):
+            self.saver.begin(step, self.chunks, self.optimizer, self._digest(step))
+        self._drop_old()
+        self.watch.stopwatch.lap("save")
+
+    def _drop_old(self) -> None:
+        if self.layout.is_first:
+            cadence = self.job.cadence
+            needed = self.guard.needed_checkpoint([files.step_of(path) for path in files.present(self.job.folder)])
+            kept = (self.job.tokens_per_step, cadence.keep_every_tokens, self.job.branch_points | needed)
+            files.drop_old(self.job.folder, cadence.keep_checkpoints, *kept)
+
+    def _leave(self, step: int, reason: str | None) -> None:
+        self.saver.close()
+        self.batches.close()
+        self.watch.close()
+        if not self.layout.is_first:
+            return
+        certificate.end_segment(self.job.folder, step, reason or "done")
+        if reason is None:
+            kept = (self.job.tokens_per_step, self.job.cadence.keep_every_tokens, self.job.branch_points)
+            files.drop_old(self.job.folder, 1, *kept)
+        else:
+            log.info("%s: it is saved, the same command goes on from there", reason)

@@ -19,7 +19,11 @@ from recipes.schema import CurateRecipe, CurateStage, TrainRecipe, nearest
 
 RECIPES = Path(__file__).parent
 KINDS = ("curate", "train")
-STAGE_KINDS = tuple(kind.model_fields["do"].annotation.__args__[0] for kind in get_args(get_args(CurateStage)[0]))
+STAGE_KINDS = (
+    *(kind.model_fields["do"].annotation.__args__[0] for kind in get_args(get_args(CurateStage)[0])),
+    "train",
+    "average",
+)
 
 
 # Hydra composes its own settings (launchers, logging) into every page and then removes them: a quarter of the time

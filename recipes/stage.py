@@ -62,6 +62,12 @@ class Stage:
         return self.inputs[role].location
 
 
+def made(stage: Stage, inside: str = "") -> Input:
+    """What a planned stage will leave in its folder, as another one's input."""
+    location = stage.folder / inside if inside else stage.folder
+    return Input(str(location), f"{stage.fingerprint}/{inside}".rstrip("/"), str(stage.folder))
+
+
 def is_finished(folder: Path | str) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-COLOURS = {"kept": "green", "tokenized": "green", "dropped": "red"}
+COLOURS = {"kept": "green", "tokenized": "green", "blended": "green", "dropped": "red"}
 MAX_ROWS = 30  # of a table; --json has all
 MAX_CHARS = 200  # of one value
 
@@ -23,7 +23,8 @@ def print_fates(console: Console, record: dict[str, Any]) -> None:
             outcome = f"[{COLOURS[step['outcome']]}]{step['outcome']}[/]"
             table.add_row(f"  {escape(step['stage'])}", outcome, escape(_told(step)))
         console.print(table)
-        last = fate["steps"][-1]["made"]  # tells apart what the page made with other parameters
+        made = [step["made"] for step in fate["steps"] if step["outcome"] != "blended"]
+        last = made[-1]  # tells apart what the page made with other parameters
         console.print(f"  {fate['verdict']}: {escape(last)}, shard {fate['shard']}\n", soft_wrap=True)
     if not record["documents"]:
         searched = f"{record['documents_searched']:,} documents of {', '.join(record['pages'])}"
@@ -39,6 +40,8 @@ def _told(step: dict[str, Any]) -> str:
     if step["outcome"] == "tokenized":
         first, number = step["first_token"], step["num_tokens"]
         told.append(f"{step['split']}: document {step['document']:,}, tokens {first:,} to {first + number - 1:,} ({number:,})")
+    if step["outcome"] == "blended":
+        told.append(f"as {step['dataset']}: {_steps(step['steps'], step['num_steps'])}")
     if "reason" in step:
         told.append(step["reason"] if step["rule"] in (None, step["reason"]) else f"{step['reason']}: {step['rule']}")
     if step.get("asked"):
@@ -48,11 +51,19 @@ def _told(step: dict[str, Any]) -> str:
         told.append(f"resembles {twin['id']} {twin['url'] or ''} (Jaccard {twin['jaccard']})")
     if "stands_for" in step:
         some = ", ".join(row["id"] for row in step["stands_for"]["some"])
-        told.append(f"kept for {step['stands_for']['documents']:,} duplicates, among them {some}")
+        number = step["stands_for"]["documents"]
+        told.append(f"kept for {number:,} duplicates, among them {some}" if number > 1 else f"kept for its duplicate {some}")
     learned = {key: value for key, value in step.get("learned", {}).items() if key != "url"}  # stands above all steps
     if learned:
         told.append(_words(learned))
     return "\n".join(told)
+
+
+def _steps(named: Sequence[int], number: int | None) -> str:
+    if not number:
+        return "no step saw it" if number == 0 else "its index is gone, which tells the steps that saw it"
+    more = f" and {number - len(named):,} more" if number > len(named) else ""
+    return f"seen in step{'s' if number > 1 else ''} {', '.join(f'{step:,}' for step in named)}{more}"
 
 
 def _words(tree: dict[str, Any]) -> str:
@@ -65,7 +76,7 @@ def _leaf(value: Any) -> str:
         return _leaf(value[0]) + (f" and {len(value) - 1} more" if len(value) > 1 else "")
     if not isinstance(value, dict):
         return _value(value)
-    told = [f"{key} {_value(part)}" for key, part in value.items() if part not in (0, None)]
+    told = [f"{key} {_leaf(part)}" for key, part in value.items() if part not in (0, None, {}, [])]
     return f"({', '.join(told)})" if told else "(all 0)"
 
 
@@ -78,6 +89,7 @@ def print_differences(console: Console, record: dict[str, Any]) -> None:
         console.print(f"[bold]{side}[/]  {escape(road['name'])}  ({road['finished']} of {road['stages']} stages done)")
     if record["same"]:
         console.print("the same: every stage has the same fingerprint")
+        _print_training(console, [row for row in record["training"] if row["losses"]["first_difference"]])
         return
     remade = [row for row in record["stages"] if row["a"] != row["b"]]
     console.print(f"{len(record['stages']) - len(remade)} of {len(record['stages'])} stages are the same")
@@ -102,8 +114,41 @@ def print_differences(console: Console, record: dict[str, Any]) -> None:
         console.print(f"\nDocuments are compared when both are finished: {side} has {done} of its {of} stages")
     if record["documents"] is not None:
         _print_documents(console, record["documents"])
+    names = {row["stage"] for row in remade}
+    _print_training(console, [row for row in record["training"] if row["stage"] in names or row["losses"]["first_difference"]])
     figures = ([row["stage"], row["key"], _value(row["a"]), _value(row["b"])] for row in record["figures"])
     _print_table(console, "Other figures", ("stage", "figure", "a", "b"), figures, num_words=2)
+
+
+def _print_training(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    """What differs of each training stage; of its data everything, where anything does."""
+    for row in rows:
+        rate, losses = row["learning_rate"], row["losses"]
+        console.print(f"\n[bold]Training[/] {escape(row['stage'])}")
+        if rate["first_difference"]:
+            a, b = (_value(number) for number in rate["first_difference"]["rates"])
+            console.print(f"learning rate: {a} and {b} in step {rate['first_difference']['step']:,}, the first that differs")
+            for side, words in zip("ab", rate["in_words"]):
+                console.print(f"  {side}  {words}")
+        else:
+            console.print(f"learning rate: the same: {rate['in_words'][0]}")
+        if losses["first_difference"]:
+            a, b = losses["first_difference"]["losses"]
+            console.print(f"loss: {a} and {b} in step {losses['first_difference']['step']:,}, the first that differs")
+        elif all(losses["steps"]):
+            console.print(f"loss: the same to the last bit in {min(losses['steps']):,} steps")
+        ends = [["last step", *losses["last"]]] if any(losses["steps"]) else []
+        ends += [[f"validation {name}", *pair] for name, pair in row["validation"].items()]
+        _print_table(
+            console, "Loss at the end", ("", "a", "b"), ([name, _value(a), _value(b)] for name, a, b in ends), num_words=1
+        )
+        if any(a != b for entry in row["data"] for a, b in (entry["share"], entry["fingerprint"], entry["delivered_tokens"])):
+            columns = ("dataset", "share a", "b", "made by a", "b", "tokens a", "b", "b - a")
+            told = (
+                [entry["dataset"], *map(_value, [*entry["share"], *entry["fingerprint"]]), *_numbers(*entry["delivered_tokens"])]
+                for entry in row["data"]
+            )
+            _print_table(console, "Data", columns, told, num_words=1)
 
 
 def _print_documents(console: Console, documents: dict[str, Any]) -> None:

@@ -64,7 +64,8 @@ def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
 @click.option("--write", is_flag=True, help="Write each stage's folder with its recipe.yaml, for jobs of your own.")
 @as_json
 def plan_command(page: str, overrides: tuple[str, ...], write: bool, json_: bool) -> None:
-    """Stages in the order of work: done, resumable or missing; documents, tokens, epochs and device-hours.
+    """Stages in the order of work: done, resumable or missing; documents, tokens, epochs and device-hours. Of training the
+    learning rate, drawn over the tokens seen.
 
     \b
     midtrain plan train/octothinker_3b branch=long cluster=h100
@@ -72,17 +73,19 @@ def plan_command(page: str, overrides: tuple[str, ...], write: bool, json_: bool
     """
     from slurm.describe import describe_plan
     from slurm.display import print_plan
+    from slurm.learning_rates import learning_rates, print_learning_rates
 
     planned = plan(page, overrides)
     if write:
         refuse_problems(planned)
         for stage in planned.stages:
             write_stage(stage)
-    record = describe_plan(planned)
+    record = describe_plan(planned) | {"learning_rates": learning_rates(planned)}
     if json_:
         print_json(record)
     else:
         print_plan(console, record)
+        print_learning_rates(console, record["learning_rates"])
 
 
 @main.command()

@@ -6,8 +6,9 @@ from typing import Any
 
 from pretrain.cost import flops_per_token, num_parameters
 from recipes.manifest import changed_files, read_manifest
-from recipes.schema import Cluster, Model, TrainParams
+from recipes.schema import Model, TrainParams
 from recipes.stage import Stage, is_finished, read_progress
+from slurm.forecast import forecast, memory_warning, sizes
 from slurm.plan import Plan, state
 
 
@@ -19,7 +20,8 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "root": str(plan.stages[0].folder.parents[2]),
         "stages": stages,
         "problems": plan.problems,
-        "warnings": plan.warnings + _epoch_warnings(stages),
+        "sizes": sizes([stage for stage in plan.stages if stage.do == "train"]),
+        "warnings": plan.warnings + _epoch_warnings(stages) + _memory_warnings(plan, stages),
         "tokens": sum(row["tokens"] for row in stages if row["do"] == "train"),
         "device_hours_left": round(sum(hours), 4),
     }
@@ -42,12 +44,13 @@ def describe_stage(stage: Stage, plan: Plan) -> dict[str, Any]:
         row["documents"] = _total(counts.get("documents_out", counts.get("documents")))
         row["tokens"] = _total(counts.get("tokens"))
     if stage.do == "train":
-        row |= train_numbers(stage, Cluster.model_validate(stage.run["cluster"]), plan)
+        row |= train_numbers(stage)
     return row
 
 
-def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
-    """Tokens, FLOPs and device-hours of a training stage; epochs of each source where its tokens are known."""
+def train_numbers(stage: Stage) -> dict[str, Any]:
+    """Tokens, FLOPs, memory and device-hours of a training stage; epochs of each source where its tokens are known. What depends
+    on the layout is not there where it does not divide, which is a problem of the plan."""
     params = TrainParams.model_validate(stage.params)
     tokens = params.steps * params.global_batch_size * params.sequence_length
     flops = tokens * flops_per_token(params.model, params.sequence_length)
@@ -56,7 +59,10 @@ def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
         folder = Path(stage.inputs[f"dataset/{dataset}"].location)
         known = read_manifest(folder)["counts"]["tokens"]["train"] if is_finished(folder) else None
         epochs[dataset] = round(share * tokens / known, 3) if known else None
-    seconds = flops / (cluster.peak_tflops * 1e12 * cluster.mfu)
+    try:
+        layout = forecast(stage)
+    except ValueError:
+        layout = {"device_hours": None}
     return {
         "steps": params.steps,
         "tokens": tokens,
@@ -64,8 +70,7 @@ def train_numbers(stage: Stage, cluster: Cluster, plan: Plan) -> dict[str, Any]:
         "epochs": epochs,
         "parameters": num_parameters(Model.model_validate(params.model)),
         "flops": float(flops),
-        "device_hours": round(seconds / 3600, 4),
-        "days": round(seconds / 86400 / (cluster.nodes * cluster.processes_per_node), 3),
+        **layout,
     }
 
 
@@ -82,6 +87,11 @@ def _epoch_warnings(stages: list[dict[str, Any]]) -> list[str]:
         for dataset, epochs in row.get("epochs", {}).items()
         if epochs and epochs > 4
     ]
+
+
+def _memory_warnings(plan: Plan, rows: list[dict[str, Any]]) -> list[str]:
+    """Of the first stage that would not fit: the others of a page are alike."""
+    return next((told for stage, row in zip(plan.stages, rows, strict=True) if (told := memory_warning(stage, row))), [])
 
 
 def describe_status(plan: Plan) -> dict[str, Any]:

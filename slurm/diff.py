@@ -19,6 +19,7 @@ from recipes.stage import Input, Stage, read_stage
 from slurm.kept import compare_documents
 from slurm.plan import plan
 from slurm.results import find_stage
+from slurm.training_diff import compare_training
 
 IN_FUNNEL = ("documents_in", "documents_out", "characters_in", "characters_out", "dropped", "details")
 
@@ -46,10 +47,14 @@ class Road:
 
 
 def read_road(given: str, root: Path) -> Road:
-    """`given`: a page with its overrides in one argument, PAGE/STAGE (the newest under `root`), or a stage folder."""
-    words = shlex.split(given)
+    """`given`: a page with its overrides in one argument, PAGE/STAGE (the newest), both with their results under `root`; or a
+    stage folder."""
+    try:
+        words = shlex.split(given)
+    except ValueError as error:
+        raise ValueError(f"{given!r} cannot be read ({error}); put quotation marks in pairs") from None
     if words and words[0] in pages():
-        planned = plan(words[0], tuple(words[1:]))
+        planned = plan(words[0], (f"root={root}", *words[1:]))
         return _road(given, planned.page, [stage for stage in planned.stages if stage.do != "report"])
     if len(words) != 1:
         raise ValueError(f"{given!r} is no page with overrides, no PAGE/STAGE and no stage folder; see: midtrain show")
@@ -82,6 +87,7 @@ def compare(one: Road, other: Road) -> dict[str, Any]:
         "reasons": _differences(names, one.records, other.records, _reasons),
         "figures": _differences(names, one.records, other.records, _figures),
         "unfinished": unfinished,
+        "training": compare_training(one.stages, other.stages, one.records, other.records),
         "documents": None if same or unfinished else compare_documents(one.own_records, other.own_records),
     }
 

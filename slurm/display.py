@@ -1,6 +1,7 @@
 """What a person sees: tables of plans and states, and live bars while stages run."""
 
 import time
+from collections import deque
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from slurm.results import summary
 from slurm.run import Runner
 
 STATES = {"done": "[green]done[/]", "resumable": "[yellow]resumable[/]", "missing": "[dim]missing[/]"}
-MIN_SHARE_FOR_ETA = 0.03
+PACE_SECONDS = 30.0  # of the latest progress that a rate is measured over
 PLAIN_SECONDS = 20.0  # between lines about a running stage where there is no terminal
 
 
@@ -52,6 +53,8 @@ def print_plan(console: Console, record: dict[str, Any]) -> None:
         )
         page = row["page"]
     console.print(table)
+    if record["sizes"]:
+        _print_sizes(console, record)
     for text in record["warnings"]:
         console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
     for text in record["problems"]:
@@ -62,6 +65,43 @@ def print_plan(console: Console, record: dict[str, Any]) -> None:
         f"{record['device_hours_left']:,.2f} device-hours left to run",
         highlight=False,
     )
+
+
+def _print_sizes(console: Console, record: dict[str, Any]) -> None:
+    """Memory on the page's own GPUs by its parts, and all training of the page on more or fewer GPUs."""
+    first = next(row for row in record["stages"] if row["do"] == "train")
+    if "memory_gib" in first:
+        parts = [f"{name} {size:.1f}" for name, size in first["memory_gib"].items() if name != "total"]
+        total = first["memory_gib"]["total"]
+        told = f"memory of the fullest GPU: {' + '.join(parts)} = {total:.1f} GiB; times at {first['mfu']:.0%} of the peak"
+        every = first["recomputing_all"]
+        told += (
+            f"\nwith parallelism.recompute_layers={every['recompute_layers']} (all): {every['memory_gib']:.1f} GiB, "
+            f"{every['step_seconds']:.2f} s a step instead of {first['step_seconds']:.2f}"
+        )
+        console.print(f"\n{told}", highlight=False, soft_wrap=True)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("GPUs", "data-parallel", "micro-batches", "GiB a GPU", "step", "tokens/s", "hours", "GPU-hours"):
+        table.add_column(column, justify="right")
+    for row in record["sizes"]:
+        gpus = f"{row['gpus']:,}{' (here)' if row['is_page'] else ''}"
+        if "problem" in row:
+            continue
+        table.add_row(
+            gpus,
+            f"{row['data_parallel']:,}",
+            f"{row['num_microbatches']:,}",
+            f"{row['memory_gib']:.1f}{'' if row['fits'] else ' [red]too much[/]'}",
+            f"{row['step_seconds']:.2f} s",
+            human(row["tokens_per_second"]),
+            f"{row['hours']:,.1f}",
+            f"{row['gpu_hours']:,.0f}",
+        )
+    console.print(table)
+    for row in record["sizes"]:
+        if "problem" in row:
+            console.print(f"{row['gpus']:,} GPUs: {escape(row['problem'])}", highlight=False, soft_wrap=True)
+    console.print()
 
 
 def print_status(console: Console, record: dict[str, Any]) -> None:
@@ -82,6 +122,23 @@ def print_status(console: Console, record: dict[str, Any]) -> None:
     console.print(f"{record['done']} of {record['total']} stages done", highlight=False)
 
 
+class Pace:
+    """How fast a stage has been of late. What was done before this run looked counts for nothing, nor does the time until the
+    first progress: imports and compilers."""
+
+    def __init__(self) -> None:
+        self.seen: deque[tuple[float, int]] = deque()  # when, and how far it was then
+
+    def speed(self, now: float, count: int) -> float | None:
+        """None until there is something to measure."""
+        if not self.seen or count > self.seen[-1][1]:
+            self.seen.append((now, count))
+        while len(self.seen) > 3 and self.seen[1][0] < now - PACE_SECONDS:
+            self.seen.popleft()
+        (since, before), (last, done) = self.seen[min(1, len(self.seen) - 1)], self.seen[-1]
+        return (done - before) / (last - since) if last > since else None
+
+
 class Live:
     """Bars of the running stages, each with its rate and remaining time; a line for every stage that ends."""
 
@@ -89,7 +146,7 @@ class Live:
         self.console = console
         self.runner: Runner | None = None
         self.tasks: dict[str, TaskID] = {}
-        self.begun: dict[str, tuple[float, int]] = {}  # when a stage's first progress was seen, and how far it was
+        self.paces: dict[str, Pace] = {}
         self.spoken: dict[str, float] = {}
         self.progress = Progress(
             TextColumn("  {task.description}"),
@@ -129,13 +186,10 @@ class Live:
                 self._show(key, f"{work.stage.page}/{work.stage.name}", progress)
 
     def _show(self, key: str, name: str, progress: dict[str, Any]) -> None:
-        """The rate is over what was done since this run began to look: a resumed stage did not do the rest now."""
         now, count, total, unit = time.monotonic(), progress["done"], progress["total"], progress["unit"]
-        since, before = self.begun.setdefault(key, (now, count))
-        speed = (count - before) / (now - since) if count > before else None
+        speed = self.paces.setdefault(key, Pace()).speed(now, count)
         rate = f"{human(speed) if speed >= 10 else f'{speed:.2g}'} {unit}/s" if speed else ""
-        is_telling = count - before >= MIN_SHARE_FOR_ETA * (total or 0)  # the first document waits for imports and compilers
-        eta = f"eta {timedelta(seconds=round((total - count) / speed))}" if speed and total and is_telling else ""
+        eta = f"eta {timedelta(seconds=round((total - count) / speed))}" if speed and total else ""
         done = human(count) + (f"/{human(total)}" if total else f" {unit}")
         self.progress.update(self.tasks[key], completed=count, total=total, done=done, rate=rate, eta=eta)
         if not self.console.is_terminal and now - self.spoken[key] > PLAIN_SECONDS:

@@ -6,6 +6,7 @@ so they should be pinned. What is not there is listed as a problem that names th
 
 import hashlib
 import os
+import stat
 from contextlib import suppress
 from glob import glob
 from pathlib import Path
@@ -16,6 +17,7 @@ from recipes.fingerprint import content_hash, fingerprint
 from recipes.stage import Input, is_uri, write_atomically
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "original/tokenizer.model")
+UNREADABLE = "unreadable"  # in place of a file's hash
 
 
 class Outside:
@@ -40,7 +42,25 @@ class Outside:
             self.problem(f"{key}: no file matches {path}")
             return Input(location, f"missing:{path}")
         self._look_at(Path(files[0]), path, key)
-        return Input(location, self.hashes.of([Path(file) for file in files]))
+        parts = [f"{_as_text(Path(file).name)}:{self._identify(Path(file), key)}" for file in files]
+        inputs = {str(number): part for number, part in enumerate(parts)}
+        return Input(location, fingerprint(do="files", version=1, params={}, inputs=inputs))
+
+    def _identify(self, file: Path, key: str) -> str:
+        """By its content. A file of a source that cannot be read is told here, and counted by the stage that meets it."""
+        try:
+            if not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
+                self.problem(f"{key}: {_as_text(file)} is a pipe or a device, which may never end; name only files")
+                return UNREADABLE
+            return self.hashes.of(file)
+        except OSError as error:
+            is_counted = key.startswith("sources.") and not file.is_dir()
+            why = f"{key}: {_as_text(error.filename or file)} cannot be read ({error.strerror})"
+            if is_counted:
+                self.warn(f"{why}; it will be counted as unreadable")
+            else:
+                self.problem(f"{why}; mend it, or take it out of what the key names")
+            return UNREADABLE
 
     def _look_at(self, file: Path, path: str, key: str) -> None:
         """What would be found out only after all stages before."""
@@ -80,17 +100,17 @@ class _Hashes:
             with suppress(orjson.JSONDecodeError):  # only a memory: what it lacks is hashed again
                 self.known = orjson.loads(self.file.read_bytes())
 
-    def of(self, paths: list[Path]) -> str:
-        """One hash over files and folders with their names, in order."""
-        parts = {str(number): f"{path.name}:{self._one(path)}" for number, path in enumerate(paths)}
-        return fingerprint(do="files", version=1, params={}, inputs=parts)
-
-    def _one(self, path: Path) -> str:
+    def of(self, path: Path) -> str:
         inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        states = [(str(file), (status := file.stat()).st_size, status.st_mtime_ns) for file in inside]
-        key = f"{path}|{hashlib.sha256(orjson.dumps(states)).hexdigest()[:16]}"
+        states = [(_as_text(file), (status := file.stat()).st_size, status.st_mtime_ns) for file in inside]
+        key = f"{_as_text(path)}|{hashlib.sha256(orjson.dumps(states)).hexdigest()[:16]}"
         if key not in self.known:
             self.known[key] = content_hash(path)
             if self.file.parent.is_dir():
                 write_atomically(self.file, orjson.dumps(self.known))
         return self.known[key]
+
+
+def _as_text(path: Path | str) -> str:
+    """A path as UTF-8 can hold it: names of files are bytes."""
+    return os.fsencode(path).decode(errors="backslashreplace")

@@ -4,28 +4,22 @@ Planning reads pages and input files and nothing else: no torch, no datatrove, n
 problems; running refuses while there are any.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import curation
 import pretrain
-from pretrain.convert import check_config
-from pretrain.parallel import check_layout
+from curation.unreadable import beyond_limits
 from recipes.fingerprint import fingerprint
 from recipes.load import load, pages
+from recipes.manifest import read_manifest
 from recipes.report import VERSION as REPORT_VERSION
-from recipes.schema import (
-    CurateRecipe,
-    ExportParams,
-    TrainParams,
-    TrainRecipe,
-    nearest,
-)
-from recipes.stage import LOGS, Input, Stage
-from slurm.curation_stages import Page, made
+from recipes.schema import CurateRecipe, TrainRecipe, nearest
+from recipes.stage import LOGS, Input, Stage, made
+from slurm.curation_stages import Page as CuratePage
 from slurm.inputs import Outside
+from slurm.train_stages import Page as TrainPage
 
 VERSIONS = {**curation.VERSIONS, **pretrain.VERSIONS, "report": REPORT_VERSION}
 
@@ -66,6 +60,7 @@ def plan(page: str, overrides: tuple[str, ...] = ()) -> Plan:
     (`demo_web:stages.math.filters.math_classifier.min_score=0.7`)."""
     planner = _Planner(page, overrides)
     planner.stages_of(page)
+    planner.check_finished()
     planner.add_report()
     return Plan(page, planner.ordered, planner.recipes, planner.outside.problems, planner.outside.warnings)
 
@@ -115,11 +110,20 @@ class _Planner:
         recipe = self.recipes[page]
         stages: dict[str, Stage] = {}
         self.planned[page] = stages
-        for stage in self._train(recipe, stages) if isinstance(recipe, TrainRecipe) else Page(self, recipe).expand():
+        expanded = TrainPage(self, recipe, stages) if isinstance(recipe, TrainRecipe) else CuratePage(self, recipe)
+        for stage in expanded.expand():
             stages[stage.name] = stage
             self.ordered.append(stage)
         self._open.pop()
         return stages
+
+    def check_finished(self) -> None:
+        """Limits of what may be unreadable are no part of a stage's identity: a finished one may be beyond a tightened limit."""
+        for stage in self.ordered:
+            if stage.room == "curation" and stage.is_finished:
+                manifest = read_manifest(stage.folder)
+                if problem := beyond_limits(stage, manifest["counts"], manifest["names"]):
+                    self.outside.problem(problem)
 
     def add_report(self) -> None:
         """The last stage of the page that was asked for: its report, from the manifests of all stages."""
@@ -152,65 +156,8 @@ class _Planner:
             folder=self.root / recipe.page / f"{name}-{identity}",
         )
 
-    # ------------------------------------------------------------------------------------------------ pretrain
-
-    def _train(self, recipe: TrainRecipe, stages: dict[str, Stage]) -> Iterator[Stage]:
-        runs = {"parallelism": recipe.parallelism.model_dump(mode="json"), "cadence": recipe.cadence.model_dump(mode="json")}
-        base = self.locate(recipe.base, "base")
-        tokenizer = self.locate(recipe.tokenizer, "tokenizer")
-        ends = recipe.ends
-        for name, spec in recipe.stages.items():
-            branches = {name: spec.blend} if spec.blend is not None else {b: br.blend for b, br in recipe.branches.items()}
-            for branch, blend in branches.items():
-                assert blend is not None
-                own = name if spec.blend is not None else f"{name}_{branch}"
-                inputs = {"init": base if spec.init == "base" else made(stages[spec.init]), "tokenizer": tokenizer}
-                datasets = dict.fromkeys([*blend, *recipe.validation.values()])
-                inputs |= {f"dataset/{dataset}": self._dataset(recipe, dataset) for dataset in datasets}
-                params = recipe.params_of(name, blend).model_dump(mode="json")
-                trained = self.stage(recipe, own, "pretrain", "train", params, inputs, runs)
-                self._check(recipe, trained)
-                yield trained
-                if branch in ends:
-                    inputs = {"checkpoint": made(trained), "config": base, "tokenizer": tokenizer}
-                    params = ExportParams(model=recipe.model, **recipe.export.model_dump()).model_dump(mode="json")
-                    yield self.stage(recipe, f"export_{branch}", "pretrain", "export", params, inputs, runs)
-
-    def _check(self, recipe: TrainRecipe, stage: Stage) -> None:
-        """What training would refuse in its first second, so that it is refused before the queue."""
-        params = TrainParams.model_validate(stage.params)
-        try:
-            check_layout(params, recipe.parallelism, recipe.cluster.nodes * recipe.cluster.processes_per_node)
-            if not params.init_from_stage and (Path(stage.input("init")) / "config.json").is_file():
-                check_config(Path(stage.input("init")), params.model)
-        except ValueError as error:
-            self.outside.problem(f"{stage.name}: {error}")
-
-    def _dataset(self, recipe: TrainRecipe, dataset: str) -> Input:
-        """The last tokenize stage of the curate page of that name."""
-        datasets = [page.removeprefix("curate/") for page in pages() if page.startswith("curate/")]
-        if dataset not in datasets:
-            hint = nearest(dataset, datasets)
-            raise ValueError(f"page {recipe.page}: there is no dataset {dataset!r} (a page curate/{dataset}); {hint}")
-        stages = list(self.stages_of(f"curate/{dataset}").values())
-        tokenized = [stage for stage in stages if stage.do == "tokenize"]
-        if not tokenized:
-            raise ValueError(
-                f"page {recipe.page}: curate/{dataset} makes no dataset: it ends with {stages[-1].do!r} and has no tokenize stage"
-            )
-        if not any(stage.do == "certificate" for stage in stages):
-            self.outside.warn(
-                f"dataset {dataset!r} is not decontaminated, and has no certificate: curate/{dataset} has no decontaminate stage "
-                "before tokenize"
-            )
-        page = self.recipes[f"curate/{dataset}"]
-        assert isinstance(page, CurateRecipe)
-        if not _same_tokenizer(str(page.tokenizer), recipe.tokenizer):
-            raise ValueError(
-                f"page {recipe.page}: tokenizer={recipe.tokenizer!r}, but dataset {dataset!r} is tokenized with "
-                f"{page.tokenizer!r}; set {dataset}:tokenizer=… or tokenizer=… to the same"
-            )
-        return made(tokenized[-1])
+    def note(self, text: str) -> None:
+        self.outside.warn(text)
 
     # ------------------------------------------------------------------------------------------------ inputs
 
@@ -226,9 +173,3 @@ class _Planner:
         if name not in stages:
             raise ValueError(f"{key}={path}: {page} has no stage {name!r}; {nearest(name, list(stages))}")
         return made(stages[name], inside)
-
-
-def _same_tokenizer(one: str, other: str) -> bool:
-    """Llama 3.1 and 3.2 share their tokenizer files; training compares the files' hashes again."""
-    family = ("hf://meta-llama/Llama-3.1-", "hf://meta-llama/Llama-3.2-")
-    return one == other or (one.startswith(family) and other.startswith(family))

@@ -76,8 +76,8 @@ def why(document: str, page: str | None, overrides: tuple[str, ...], root: str, 
 @tells_mistakes
 def diff(a: str, b: str, root: str, json_: bool) -> None:
     """How two datasets or two training runs differ: parameters, inputs, code, documents and tokens by stage, reasons, and the
-    documents that only one of them keeps. A and B: a page with its overrides in quotes, PAGE/STAGE (the newest under --root)
-    or a stage folder.
+    documents that only one of them keeps; of training the learning rate, the data delivered and the losses, with the first step
+    that differs. A and B: a page with its overrides in quotes, PAGE/STAGE (the newest under --root) or a stage folder.
 
     \b
     midtrain diff curate/demo_web "curate/demo_web stages.math.filters.math_classifier.min_score=0.9"

@@ -55,6 +55,9 @@ def summary(stage: Stage) -> str:
         words = f"{sum(counts['tokens'].values()):,} tokens"
     elif stage.do == "train":
         words = f"{counts['steps']:,} steps, {counts['tokens']:,} tokens, loss {manifest['details']['loss']['last']:.3f}"
+    elif stage.do == "average":
+        losses = "  ".join(f"{name} {loss:.3f}" for name, loss in manifest["details"]["validation"].items())
+        words = f"{counts['checkpoints']:,} checkpoints  {losses}"
     elif stage.do == "export":
         words = f"logits differ by {manifest['details']['parity']['max_difference']:.1e} at most"
     elif stage.do == "certificate":

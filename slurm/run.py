@@ -39,6 +39,7 @@ class Work:
     started: float = field(default_factory=time.time)
     ranks: list[int] = field(default_factory=list)  # still to start
     running: dict[Future[None], int] = field(default_factory=dict)
+    commands: list[list[str]] = field(default_factory=list)  # still to start, one after the other
     process: "subprocess.Popen[bytes] | None" = None
     publishing: Future[None] | None = None
 
@@ -119,16 +120,8 @@ class Runner:
         write_stage(stage)
         self.works[str(stage.folder)] = work
         if stage.room == "pretrain":
-            log = open(stage.folder / LOGS / "stage.log", "ab")  # the child owns it
-            work.process = subprocess.Popen(
-                _command(stage, self.cluster),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": str(self.cluster.threads_per_process), DIES_WITH_PARENT: "1"},
-                preexec_fn=partial(die_with_parent, os.getpid()),
-            )
-            log.close()
+            work.commands = commands(stage, self.cluster)
+            self._start_next(work)
         elif stage.room == "curation":
             from curation.pipeline import num_ranks
 
@@ -136,10 +129,24 @@ class Runner:
             work.ranks = [rank for rank in ranks if not rank_file(stage.folder, rank).is_file()]
         self.on_event("started", stage, "")
 
+    def _start_next(self, work: Work) -> None:
+        log = open(work.stage.folder / LOGS / "stage.log", "ab")  # the child owns it
+        work.process = subprocess.Popen(
+            work.commands.pop(0),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": str(self.cluster.threads_per_process), DIES_WITH_PARENT: "1"},
+            preexec_fn=partial(die_with_parent, os.getpid()),
+        )
+        log.close()
+
     def _advance(self, work: Work) -> None:
         if work.process is not None:
             status = work.process.poll()
-            if status is not None:
+            if status == 0 and work.commands:
+                self._start_next(work)
+            elif status is not None:
                 self._ended(work, "" if status == 0 else f"exit status {status}\n{_tail(work.stage)}")
             return
         for future in [future for future in work.running if future.done()]:
@@ -221,12 +228,15 @@ def _slots(stage: Stage, cluster: Cluster) -> int:
     return min(cluster.processes_per_node * cluster.threads_per_process, cluster.curation_workers)
 
 
-def _command(stage: Stage, cluster: Cluster) -> list[str]:
-    module = ["-m", f"pretrain.{stage.do}", str(stage.folder)]
-    if stage.do == "export" or cluster.processes_per_node == 1:
-        return [sys.executable, *module]
+def commands(stage: Stage, cluster: Cluster) -> list[list[str]]:
+    """What a stage of pretrain runs, one after the other. GPUs are not taken while it is decided which samples they will see."""
+    module = ["-m", "pretrain", str(stage.folder)]
+    alone = [sys.executable, *module]
+    index = [[*alone, "--index"]] if stage.do == "train" and cluster.device == "cuda" else []
+    if stage.do != "train" or cluster.processes_per_node == 1:
+        return [*index, alone]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={cluster.processes_per_node}"]
-    return [sys.executable, *launcher, *module]
+    return [*index, [sys.executable, *launcher, *module]]
 
 
 def _begin_worker(runner: int) -> None:

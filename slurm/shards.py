@@ -89,6 +89,16 @@ def columns_of(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
             yield file.read_row_group(group, columns=list(columns))
 
 
+def rows_with(path: Path, column: str, value: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a file where a column has this value. The other columns are read only where some row has it."""
+    with open_parquet(path) as file:
+        for group in range(file.num_row_groups):
+            values = file.read_row_group(group, columns=[column]).column(0)
+            rows = pc.indices_nonzero(pc.equal(values, value))
+            if len(rows):
+                yield from file.read_row_group(group, columns=list(columns)).take(rows).to_pylist()
+
+
 def open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)

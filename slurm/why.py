@@ -1,26 +1,28 @@
 """What became of one document: where it was read, what every stage learned of it, which one dropped it, by which rule.
 
 A document stays in its shard from the first stage of a page to the last, so all shards are gone through once, for the first
-stage; behind it one file a stage is opened.
+stage; behind it one file a stage is opened. Which steps saw its tokens is found in the index of each training stage that blends
+them (`pretrain/ledger.py`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import pyarrow.compute as pc
-
+from pretrain.ledger import INDEX, steps_with
 from recipes.report.record import Record, read_records
 from recipes.stage import MANIFEST
 from slurm.plan import plan
-from slurm.shards import Shard, Sighting, columns_of, search, shards_of
+from slurm.shards import Shard, Sighting, rows_with, search, shards_of
+from slurm.urls import bare_url, plain_part
 
 MAX_NEAREST = 5
+MAX_STEPS = 5  # of a training stage that are named
 MIN_NEAREST_CHARS = 6  # of the asked text that a nearest id or URL must hold
 TOKENS = "docs.parquet"
 CLUSTERS = "clusters.parquet"
+DATASET = "dataset/"  # the role of a dataset among the inputs of a training stage
 ASIDE = ("draw",)  # what it passes on is for labelling; the road goes on from the stage before
 
 
@@ -45,18 +47,18 @@ def fates(asked: str, records: Sequence[Record]) -> dict[str, Any]:
 
 def records_of_page(page: str, overrides: tuple[str, ...]) -> list[Record]:
     """The finished stages of a page and of those it needs."""
-    finished = [stage.folder for stage in plan(page, overrides).stages if stage.room == "curation" and stage.is_finished]
-    if not finished:
+    finished = [stage for stage in plan(page, overrides).stages if stage.is_finished]
+    if not any(stage.room == "curation" for stage in finished):
         raise ValueError(f"no stage of curation of {page} is finished; make them with: midtrain run {page}")
-    return read_records(finished)
+    return read_records([stage.folder for stage in finished])
 
 
 def records_under(root: Path) -> list[Record]:
-    """All finished stages of curation whose results lie under `root`."""
-    folders = sorted(file.parent for file in root.glob(f"curate/*/*/{MANIFEST}"))
-    if not folders:
+    """All finished stages of curation and training whose results lie under `root`."""
+    folders = {room: sorted(file.parent for file in root.glob(f"{room}/*/*/{MANIFEST}")) for room in ("curate", "train")}
+    if not folders["curate"]:
         raise ValueError(f"no stage of curation is finished under {root}; name the results with --root")
-    return read_records(folders)
+    return read_records([*folders["curate"], *folders["train"]])
 
 
 # ---------------------------------------------------------------------------------------------------- looking
@@ -65,20 +67,19 @@ def records_under(root: Path) -> list[Record]:
 def find(asked: str, shards: Iterable[Shard]) -> list[Sighting]:
     """Documents with this id (`<urn:uuid:` around it may lack), else with this URL (scheme and last slash may lack)."""
     shards = list(shards)
-    found = search(shards, "id", bare_id(asked), lambda sighting: bare_id(sighting.id) == bare_id(asked))
+    found = search(shards, "id", bare_id(asked), lambda sighting: bare_id(asked) in bare_ids(sighting.id))
     if found or not bare_url(asked):
         return found
-    return search(shards, "metadata", bare_url(asked), lambda s: s.url is not None and bare_url(s.url) == bare_url(asked))
+    return search(shards, "metadata", plain_part(asked), lambda s: s.url is not None and bare_url(s.url) == bare_url(asked))
+
+
+def bare_ids(id_: str) -> tuple[str, str]:
+    """An id, and what stands before the file that tells it from the same id of another file (`curation/sources/read.py`)."""
+    return bare_id(id_), bare_id(id_.rpartition("@")[0])
 
 
 def bare_id(id_: str) -> str:
     return id_.removeprefix("<").removesuffix(">").removeprefix("urn:uuid:")
-
-
-def bare_url(url: str) -> str:
-    """Host and what follows it; without the fragment, which no server sees, and the last slash."""
-    parts = urlsplit(url if "://" in url else f"//{url}")
-    return f"{parts.netloc.lower()}{parts.path}{f'?{parts.query}' if parts.query else ''}".rstrip("/")
 
 
 def _is_entry(record: Record, records: Sequence[Record]) -> bool:
@@ -94,9 +95,10 @@ def _nearest(asked: str, entries: Sequence[Record]) -> list[dict[str, Any]]:
     shards = [shard for entry in entries for shard in shards_of(entry.folder)]
     for column, beginnings in _beginnings(asked).items():
         for text in beginnings:
-            near = search(shards, column, text, partial(_holds, column, text), limit=MAX_NEAREST)
+            pattern = text if column == "id" else plain_part(text)
+            near = search(shards, column, pattern, partial(_holds, column, text), limit=MAX_NEAREST)
             if near:
-                return sorted(({"id": s.id, "url": s.url} for s in near), key=lambda row: str(row["id"]))[:MAX_NEAREST]
+                return [{"id": id_, "url": url} for id_, url in sorted({(s.id, s.url or "") for s in near})[:MAX_NEAREST]]
     return []
 
 
@@ -112,7 +114,7 @@ def _beginnings(asked: str) -> dict[str, list[str]]:
 
 
 def _holds(column: str, text: str, sighting: Sighting) -> bool:
-    return text.lower() in (sighting.id if column == "id" else sighting.url or "").lower()
+    return text.lower() in (sighting.id if column == "id" else bare_url(sighting.url or "")).lower()
 
 
 # ---------------------------------------------------------------------------------------------------- the way of a document
@@ -122,13 +124,13 @@ def _lives(entry: Record, sighting: Sighting, records: Sequence[Record]) -> Iter
     """One fate a way through the stages: there are several where a page was run with other parameters behind this stage."""
     for steps in _ways(entry, sighting, {}, records):
         last = steps[-1]
-        tokens = last if last["outcome"] == "tokenized" else None
+        is_kept = last["outcome"] in ("tokenized", "blended")
         yield {
             "id": sighting.id,
             "url": sighting.url,
             "page": entry.page,
             "shard": sighting.shard.name,
-            "verdict": "dropped" if last["outcome"] == "dropped" else "kept" if tokens else f"kept so far ({last['stage']})",
+            "verdict": "dropped" if last["outcome"] == "dropped" else "kept" if is_kept else f"kept so far ({last['stage']})",
             "steps": steps,
         }
 
@@ -145,7 +147,7 @@ def _ways(record: Record, sighting: Sighting, known: dict[str, Any], records: Se
                 yield from ([step, *rest] for rest in _ways(consumer, seen, sighting.metadata, records))
             for tokens in _tokens(consumer, sighting.id, records):
                 went_on = True
-                yield [step, tokens]
+                yield [step, tokens, *_blended(tokens, records)]
     if not went_on:
         yield [step]
 
@@ -169,7 +171,8 @@ def _step(record: Record, sighting: Sighting, known: dict[str, Any]) -> dict[str
         "outcome": "kept" if reason is None else "dropped",
     }
     if reason is not None:
-        step |= {"reason": reason, "rule": rule, "asked": record.tree("params", "filters", reason)}
+        asked = record.tree("params", "filters", reason) | record.tree("details", "chosen", reason)
+        step |= {"reason": reason, "rule": rule, "asked": asked}
     duplicate_of = learned.pop("duplicate_of", None)
     if duplicate_of is not None:
         step["duplicate_of"] = {"id": duplicate_of, "url": _url_of(duplicate_of, record), "jaccard": learned.pop("jaccard", None)}
@@ -182,9 +185,7 @@ def _stood_for(record: Record, sighting: Sighting, records: Sequence[Record]) ->
     files = [other.folder / CLUSTERS for other in records if other.made == made_by]
     if sighting.shard.reason is not None or not files or not files[0].is_file():
         return {}
-    rows = []
-    for table in columns_of(files[0], ["id", "duplicate_of", "jaccard"]):
-        rows += table.filter(pc.equal(table["duplicate_of"], sighting.id)).to_pylist()
+    rows = list(rows_with(files[0], "duplicate_of", sighting.id, ["id", "jaccard"]))
     named = [{"id": row["id"], "jaccard": row["jaccard"]} for row in rows[:MAX_NEAREST]]
     return {"stands_for": {"documents": len(rows), "some": named}} if rows else {}
 
@@ -199,8 +200,25 @@ def _tokens(shards: Record, id_: str, records: Sequence[Record]) -> Iterator[dic
     for record in records:
         if record.inputs.get("shards") != shards.made or not (record.folder / TOKENS).is_file():
             continue
-        columns = ["split", "document", "first_token", "num_tokens", "id"]
-        for table in columns_of(record.folder / TOKENS, columns):
-            for row in table.filter(pc.equal(table["id"], id_)).to_pylist():
-                place = {key: row[key] for key in columns[:-1]}
-                yield {"stage": record.stage, "do": record.do, "made": record.made, "outcome": "tokenized"} | place
+        for place in rows_with(record.folder / TOKENS, "id", id_, ["split", "document", "first_token", "num_tokens"]):
+            yield {"stage": record.stage, "do": record.do, "made": record.made, "outcome": "tokenized"} | place
+
+
+def _blended(tokens: dict[str, Any], records: Sequence[Record]) -> Iterator[dict[str, Any]]:
+    """The training stages that blend the document's dataset, in the order of time, each with its steps that saw the document:
+    there may be none. `num_steps` is None where the stage's index is gone."""
+    for record in sorted(records, key=lambda record: str(record.at("started"))):
+        for role in (role for role, made in record.inputs.items() if made == tokens["made"] and role.startswith(DATASET)):
+            dataset = role.removeprefix(DATASET)
+            is_known = (record.folder / INDEX).is_file()
+            is_seen = is_known and tokens["split"] == "train"
+            steps = steps_with(record.folder, dataset, tokens["document"]) if is_seen else []
+            yield {
+                "stage": record.name,
+                "do": record.do,
+                "made": record.made,
+                "outcome": "blended",
+                "dataset": dataset,
+                "num_steps": len(steps) if is_known else None,
+                "steps": steps[:MAX_STEPS],
+            }

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from curation.book import read_shard
+from curation.shards import read_shard
 from recipes.manifest import read_manifest
 
 SMALL = (

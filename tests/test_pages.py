@@ -50,7 +50,7 @@ def test_octothinker_pages_agree_with_the_paper(size: str) -> None:
     recipe = load(f"train/octothinker_{size}")
     assert isinstance(recipe, TrainRecipe)
     rate = {"1b": 5e-5, "3b": 2e-5, "8b": 1e-5}[size]
-    stable, decay = recipe.stages["stable"], recipe.stages["decay"]
+    stable, decay = recipe.trainings["stable"], recipe.trainings["decay"]
     assert recipe.tokens_per_step * stable.steps == 8192 * 512 * 50_000 == 209_715_200_000
     assert recipe.tokens_per_step * decay.steps == 20_971_520_000
     assert (stable.lr.schedule, stable.lr.peak, stable.lr.warmup_steps) == ("constant", rate, 0)

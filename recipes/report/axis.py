@@ -29,7 +29,7 @@ class Axis:
         last = math.floor(self.high / self.step + 1e-9)
         step = self.step / self.factor
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
-        return [(self.place(i * self.step), f"{i * step:.{digits}f}") for i in range(first, last + 1)]
+        return [(self.place(i * self.step), f"{i * step:,.{digits}f}") for i in range(first, last + 1)]
 
 
 def round_step(span: float, num_ticks: int) -> float:

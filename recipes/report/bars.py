@@ -7,11 +7,12 @@ from markupsafe import Markup, escape
 
 from recipes.report.axis import make_axis
 from recipes.report.figures import clean, share, whole
+from recipes.report.frame import BOTTOM, axes, svg, upright
 
 WIDTH = 440
 ROW = 44
-HISTOGRAM_HEIGHT = 180
-LEFT, BOTTOM, TOP = 62, 40, 10
+HISTOGRAM_HEIGHT = 184
+LEFT, RIGHT, TOP = 62, 10, 10
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,9 @@ def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_lab
     if not bins:
         return Markup("")
     bottom = HISTOGRAM_HEIGHT - BOTTOM
-    x = make_axis(bins[0][0], bins[-1][1], start=LEFT, end=WIDTH - 10, num_ticks=5, widen=False)
+    x = make_axis(bins[0][0], bins[-1][1], start=LEFT, end=WIDTH - RIGHT, num_ticks=5, widen=False)
     y = make_axis(0, max(1, *(n for _, _, n in bins)), start=bottom, end=TOP, num_ticks=3, widen=True)
-    parts = []
-    for place, label in y.ticks:
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - 10}" y1="{place:.1f}" y2="{place:.1f}"/>')
-        parts.append(f'<text class="tick end" x="{LEFT - 7}" y="{place + 4:.1f}">{whole(float(label))}</text>')
+    parts = axes(x, y, x_label=x_label, y_label="documents")
     for low, high, documents in bins:
         left, top = x.place(low) + 1, y.place(documents)
         parts.append(
@@ -60,29 +58,6 @@ def histogram_svg(bins: Sequence[tuple[float, float, int]], *, title: str, x_lab
             f'width="{x.place(high) - left - 1:.1f}" height="{bottom - top:.1f}">'
             f"<title>{low:g} to {high:g}: {whole(documents)} documents</title></rect>"
         )
-    if mark is not None and x.low <= mark <= x.high:
-        at = x.place(mark)
-        parts.append(f'<line class="mark strong" x1="{at:.1f}" x2="{at:.1f}" y1="{bottom}" y2="{TOP}"/>')
-    for place, label in x.ticks:
-        parts.append(f'<text class="tick middle" x="{place:.1f}" y="{bottom + 18}">{label}</text>')
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - 10}" y1="{bottom}" y2="{bottom}"/>')
-    parts.append(
-        f'<text class="label middle" x="{(LEFT + WIDTH - 10) / 2:.0f}" y="{HISTOGRAM_HEIGHT - 5}">{escape(x_label)}</text>'
-    )
-    parts.append(f'<text class="label middle" transform="translate(11 {(TOP + bottom) / 2:.0f}) rotate(-90)">documents</text>')
+    parts += upright(x, y, mark, "mark strong")
     described = "; ".join(f"{low:g} to {high:g}: {n}" for low, high, n in bins)
     return svg("chart", title, described, WIDTH, HISTOGRAM_HEIGHT, parts)
-
-
-def svg(kind: str, title: str, described: str, width: int, height: int, parts: list[str]) -> Markup:
-    return Markup(
-        '<svg class="{kind}" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-        'aria-label="{title}"><title>{title}</title><desc>{described}</desc>{inside}</svg>'
-    ).format(
-        kind=kind,
-        width=width,
-        height=height,
-        title=clean(title),
-        described=clean(described),
-        inside=Markup("".join(parts)),
-    )

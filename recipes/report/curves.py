@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from recipes.report.axis import Axis, amount_unit, make_axis, power_unit
+from recipes.report.frame import BOTTOM, axes, svg, upright
 
 MAX_RAW_POINTS = 300  # of the faint line; two of each bucket
 MAX_MEAN_POINTS, STEPS_PER_MEAN = 60, 4
 DASH = 7
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 44
+LEFT, RIGHT, TOP = 46, 10, 10
 
 Points = Sequence[tuple[float, float]]
 
@@ -47,43 +48,13 @@ def curve_svg(
     last = max(x for x, _ in points)
     x = make_axis(first, last, start=LEFT, end=width - RIGHT, num_ticks=4 + width // 250, widen=False, factor=x_factor)
     y = make_axis(lowest, largest, start=height - BOTTOM, end=TOP, num_ticks=5, widen=True, factor=y_factor)
-    return Markup(
-        '<svg class="plot" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-        'aria-label="{title}"><title>{title}</title><desc>{desc}</desc>{frame}{mark}{lines}</svg>'
-    ).format(
-        width=width,
-        height=height,
-        title=title,
-        desc="; ".join(f"{c.label}: {c.points[0][1]:.4g} to {c.points[-1][1]:.4g}" for c in curves if c.points),
-        frame=_frame(x, y, x_label=f"tokens seen{x_unit}", y_label=f"{y_label}{y_unit}", width=width, height=height),
-        mark=_mark(x, y, mark, "branches start" if smooth else ""),
-        lines=Markup("").join(_lines(curves, x, y, smooth=smooth)),
-    )
-
-
-def _frame(x: Axis, y: Axis, *, x_label: str, y_label: str, width: int, height: int) -> Markup:
-    parts = []
-    for place, label in y.ticks:
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>')
-        parts.append(f'<text class="tick end" x="{LEFT - 7}" y="{place + 4:.1f}">{label}</text>')
-    for place, label in x.ticks:
-        parts.append(f'<line class="axis" x1="{place:.1f}" x2="{place:.1f}" y1="{y.start}" y2="{y.start + 4}"/>')
-        parts.append(f'<text class="tick middle" x="{place:.1f}" y="{y.start + 18}">{label}</text>')
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{width - RIGHT}" y1="{y.start}" y2="{y.start}"/>')
-    parts.append(f'<text class="label middle" x="{(LEFT + width - RIGHT) / 2:.0f}" y="{height - 6}">{escape(x_label)}</text>')
-    middle = (y.start + y.end) / 2
-    parts.append(f'<text class="label middle" transform="translate(11 {middle:.0f}) rotate(-90)">{escape(y_label)}</text>')
-    return Markup("".join(parts))
-
-
-def _mark(x: Axis, y: Axis, tokens: float | None, label: str) -> Markup:
-    if tokens is None or not x.low < tokens < x.high:
-        return Markup("")
-    place = x.place(tokens)
-    return Markup(
-        f'<line class="mark" x1="{place:.1f}" x2="{place:.1f}" y1="{y.start}" y2="{y.end}"/>'
-        f'<text class="tick end" x="{place - 6:.1f}" y="{y.end + 12}">{label}</text>'
-    )
+    parts = axes(x, y, x_label=f"tokens seen{x_unit}", y_label=f"{y_label}{y_unit}")
+    if mark is not None and x.low < mark < x.high:
+        parts += upright(x, y, mark)
+        told = "branches start" if smooth else ""
+        parts.append(f'<text class="tick end" x="{x.place(mark) - 6:.1f}" y="{y.end + 12}">{told}</text>')
+    described = "; ".join(f"{c.label}: {c.points[0][1]:.4g} to {c.points[-1][1]:.4g}" for c in curves if c.points)
+    return svg("plot", title, described, width, height, [*parts, *_lines(curves, x, y, smooth=smooth)])
 
 
 def _lines(curves: Sequence[Curve], x: Axis, y: Axis, *, smooth: bool) -> list[Markup]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 from recipes.report.axis import Axis, make_axis
-from recipes.report.bars import svg
 from recipes.report.figures import clean
+from recipes.report.frame import BOTTOM, axes, svg, upright
 
 WIDTH, HEIGHT = 440, 250
-LEFT, RIGHT, TOP, BOTTOM = 58, 10, 12, 44
+LEFT, RIGHT, TOP = 58, 10, 12
 
 
 @dataclass(frozen=True)
@@ -33,30 +33,14 @@ def rates_svg(
     lowest = min([y for _, y in points] + [low for line in lines for _, low, _ in line.intervals])
     x = make_axis(0, 1, start=LEFT, end=WIDTH - RIGHT, num_ticks=5, widen=False)
     y = make_axis(0 if is_calibration else min(max(lowest, 0), 0.9), 1, start=HEIGHT - BOTTOM, end=TOP, num_ticks=5, widen=True)
-    parts = _frame(x, y, x_label, y_label)
+    parts = axes(x, y, x_label=x_label, y_label=y_label)
     if is_calibration:
         parts.append(f'<line class="mark" x1="{x.start}" y1="{y.place(0):.1f}" x2="{x.end}" y2="{y.place(1):.1f}"/>')
-    if mark is not None and 0 <= mark <= 1:
-        parts.append(f'<line class="mark" x1="{x.place(mark):.1f}" x2="{x.place(mark):.1f}" y1="{y.start}" y2="{y.end}"/>')
+    parts += upright(x, y, mark)
     for line in lines:
         parts += _drawn(line, x, y)
     described = "; ".join(f"{line.label}: " + ", ".join(f"{a:g} {b:.3f}" for a, b in line.points) for line in lines)
     return svg("chart", title, described, WIDTH, HEIGHT, parts)
-
-
-def _frame(x: Axis, y: Axis, x_label: str, y_label: str) -> list[str]:
-    parts = []
-    for place, label in y.ticks:
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>')
-        parts.append(f'<text class="tick end" x="{LEFT - 7}" y="{place + 4:.1f}">{label}</text>')
-    for place, label in x.ticks:
-        parts.append(f'<text class="tick middle" x="{place:.1f}" y="{y.start + 18}">{label}</text>')
-    parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y.start}" y2="{y.start}"/>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text class="label middle" x="{middle:.0f}" y="{HEIGHT - 6}">{escape(clean(x_label))}</text>')
-    up = (y.start + y.end) / 2
-    parts.append(f'<text class="label middle" transform="translate(11 {up:.0f}) rotate(-90)">{escape(clean(y_label))}</text>')
-    return parts
 
 
 def _drawn(line: Line, x: Axis, y: Axis) -> list[str]:

@@ -87,5 +87,6 @@ def _asked(record: Record, score: str) -> Any:
     kind = score.removesuffix(SCORE)
     for name in record.tree("params", "filters"):
         if name == kind or name.startswith(f"{kind}_"):
-            return record.number("params", "filters", name, "min_score")
+            chosen = record.number("details", "chosen", name, "min_score", "all")
+            return record.number("params", "filters", name, "min_score") if chosen is None else chosen
     return None

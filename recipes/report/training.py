@@ -36,8 +36,7 @@ class Run:
 
     @property
     def restarts(self) -> Any:
-        segments = self.record.number("details", "segments")
-        return None if segments is None else segments - 1
+        return self.record.number("details", "resume", "restarts")
 
     def points(self, what: str) -> list[tuple[float, float]]:
         if self.metrics is None:
@@ -92,13 +91,20 @@ def read_runs(records: Sequence[Record]) -> list[Run]:
 
 
 def _tokens_before(record: Record, by_name: dict[str, Record]) -> float:
+    """A stage that begins on the way of another one has seen that one's tokens up to its branch point."""
     seen, tokens = {record.made}, 0.0
     before = by_name.get(record.inputs.get("init", ""))
     while before is not None and before.made not in seen:
         seen.add(before.made)
-        tokens += before.number("counts", "tokens") or 0
-        before = by_name.get(before.inputs.get("init", ""))
+        tokens += _tokens_after(before, record.number("params", "init_step"))
+        record, before = before, by_name.get(before.inputs.get("init", ""))
     return tokens
+
+
+def _tokens_after(record: Record, step: Any) -> float:
+    """Of a stage's tokens those up to `step`; None: all."""
+    tokens, steps = record.number("counts", "tokens") or 0, record.number("counts", "steps")
+    return tokens * step / steps if step and steps else tokens
 
 
 def read_checkpoints(records: Sequence[Record], runs: Sequence[Run]) -> list[Checkpoint]:

@@ -4,6 +4,7 @@ A page becomes one of two recipes: `CurateRecipe` makes a tokenized dataset, `Tr
 classes of single stages are what a stage folder's `recipe.yaml` holds, so a node validates with the same classes.
 """
 
+from recipes.schema.average import AverageParams, AverageStage, Ema, Member
 from recipes.schema.base import (
     Cadence,
     Cluster,
@@ -15,6 +16,7 @@ from recipes.schema.base import (
     Share,
     Strict,
     nearest,
+    whole_steps,
 )
 from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage, DrawStage, ScoreStage, TrainClassifierStage
 from recipes.schema.curate import (
@@ -43,23 +45,17 @@ from recipes.schema.filters import (
     UrlFilter,
     WordsFilter,
 )
-from recipes.schema.train import (
-    Blend,
-    Branch,
-    Export,
-    ExportParams,
-    LearningRate,
-    Optimizer,
-    TrainParams,
-    TrainRecipe,
-    TrainStage,
-    check_blend,
-)
+from recipes.schema.guards import GradNorm, Guards, LossSpike, Then
+from recipes.schema.learning_rate import LearningRate, Shape
+from recipes.schema.train import Export, ExportParams, TrainParams, TrainRecipe
+from recipes.schema.train_stage import Blend, Branch, Optimizer, TrainStage, check_blend
 
 __all__ = [
     "DECIDES_ANSWERS",
     "FILTER_PARAMETERS",
     "LISTS",
+    "AverageParams",
+    "AverageStage",
     "Blend",
     "BoilerplateFilter",
     "Branch",
@@ -73,17 +69,22 @@ __all__ = [
     "DedupStage",
     "DiscoverDomainsStage",
     "DrawStage",
+    "Ema",
     "Endpoint",
     "Export",
     "ExportParams",
     "ExtractStage",
     "FilterStage",
     "FormatStage",
+    "GradNorm",
+    "Guards",
     "LabelStage",
     "LanguageFilter",
     "LearningRate",
     "LengthFilter",
+    "LossSpike",
     "MathClassifierFilter",
+    "Member",
     "Model",
     "NotNegative",
     "Optimizer",
@@ -95,9 +96,11 @@ __all__ = [
     "RewriteStage",
     "SampleStage",
     "ScoreStage",
+    "Shape",
     "Share",
     "Source",
     "Strict",
+    "Then",
     "TokenizeStage",
     "TrainClassifierStage",
     "TrainParams",
@@ -107,4 +110,5 @@ __all__ = [
     "WordsFilter",
     "check_blend",
     "nearest",
+    "whole_steps",
 ]

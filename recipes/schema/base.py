@@ -1,15 +1,38 @@
 """What all parts of a page share: strict reading, ranges, and where stages run."""
 
 import difflib
+import re
+from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 Name = Annotated[str, Field(min_length=1)]
+
+_SIZES = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def _number_of_tokens(given: Any) -> Any:
+    """512M -> 512_000_000; numbers stay as they are."""
+    if not isinstance(given, str):
+        return given
+    written = re.fullmatch(r"(\d+(?:\.\d+)?)([kMBT]?)", given.replace("_", ""))
+    number = Fraction(written[1]) * _SIZES[written[2]] if written else None
+    if number is None or number.denominator != 1:
+        raise ValueError(f"{given!r} is no number of tokens; write it as 20B, 512M, 1.5T or a whole number")
+    return int(number)
+
+
+Tokens = Annotated[int, BeforeValidator(_number_of_tokens), Field(gt=0)]
+
+
+def whole_steps(tokens: int, tokens_per_step: int) -> int:
+    """Rounded up: no fewer tokens than were asked for."""
+    return -(-tokens // tokens_per_step)
 
 
 def nearest(name: str, valid: list[str]) -> str:
@@ -19,15 +42,16 @@ def nearest(name: str, valid: list[str]) -> str:
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_keys(cls, data: Any) -> Any:
         if isinstance(data, dict):
+            keys = [field.alias or name for name, field in cls.model_fields.items()]  # `continue` is a word of Python's
             for key in data:
-                if key not in cls.model_fields:
-                    raise ValueError(f"unknown key {key!r}; {nearest(str(key), list(cls.model_fields))}")
+                if key not in keys:
+                    raise ValueError(f"unknown key {key!r}; {nearest(str(key), keys)}")
         return data
 
 
@@ -41,6 +65,7 @@ class Cluster(Strict):
     curation_workers: Positive  # ranks of curation stages that run at the same time
     peak_tflops: PositiveFloat  # dense bf16 peak of one process' device
     mfu: Share  # the share of that peak that plans count with
+    gpu_memory_gib: PositiveFloat | None = None  # of one process' device; plans warn where training would not fit
 
 
 class Parallelism(Strict):
@@ -49,8 +74,10 @@ class Parallelism(Strict):
     tensor: Positive = 1
     pipeline: Positive = 1
     context: Positive = 1
+    virtual_pipeline: Positive = 1  # interleaved parts of the model on each pipeline stage
     sequence_parallel: bool = False
     micro_batch_size: Positive = 1
+    overlap: bool = True  # gradients and weights travel between data-parallel processes while others are computed
     recompute_layers: NotNegative = 0  # of a pipeline stage: activations made again in the backward pass, to save memory
 
 
@@ -58,7 +85,10 @@ class Cadence(Strict):
     log_every_steps: Positive = 10
     checkpoint_every_steps: Positive = 1000
     keep_checkpoints: Positive = 2
-    validate_every_steps: NotNegative = 0  # 0: only at the end
+    keep_every_tokens: NotNegative = 0  # one checkpoint at each multiple is kept for ever; 0: only the newest are
+    save: Literal["sync", "async"] = "sync"  # async: training goes on while a copy in host memory is written
+    validate_every_steps: NotNegative = 0  # 0: only before the first step and at the end
+    observers: list[Literal["tensorboard", "wandb"]] = []  # mirrors of the journals; each is an extra of the package
 
 
 class Model(Strict):
@@ -71,6 +101,7 @@ class Model(Strict):
     num_query_groups: Positive
     head_dim: Positive
     vocab_size: Positive
+    added_rows: NotNegative = 0  # of vocab_size, that the base has not: counted from special_tokens and vocab_multiple
     max_position_embeddings: Positive
     rope_theta: PositiveFloat
     rope_scaling_factor: PositiveFloat | None = None  # llama3 scaling with low 1, high 4, original 8192; None: plain RoPE

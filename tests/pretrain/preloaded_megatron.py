@@ -7,5 +7,10 @@ from pretrain import cpu
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # megatron-core tells of the optional packages that it does not find
     cpu.install()
-    import pretrain.loop
-    import pretrain.parity  # noqa: F401
+    import pretrain.checkpoint.save
+    import pretrain.data
+    import pretrain.local_layers
+    import pretrain.model
+    import pretrain.parity
+    import pretrain.train
+    import pretrain.validate  # noqa: F401

@@ -1,15 +1,16 @@
-"""The entry points of pretrain/ as the fork server's children run them."""
+"""The entry point of pretrain/ as the fork server's children run them."""
 
 import os
+import resource
 import sys
 from pathlib import Path
 
 
-def run(do: str, folder: Path, log: Path) -> None:
-    import pretrain.export
-    import pretrain.train
+def run(folder: Path, log: Path, file_size_limit: int | None) -> None:
+    from pretrain.__main__ import main
 
+    if file_size_limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, file_size_limit))
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 2)
-    program = {"train": pretrain.train.main, "export": pretrain.export.main}[do]
-    sys.exit(program([str(folder)]))
+    sys.exit(main([str(folder)]))

@@ -6,15 +6,27 @@ from typing import Any
 
 import pytest
 import torch
+from rank_process import run_together
 from safetensors.torch import load_file, save_file
 from world import CLUSTER, MODEL, World, outputs
 
+from pretrain.weights import reader
 from recipes.manifest import read_manifest
-from recipes.schema import Model
+from recipes.schema import ExportParams, Model, Parallelism
 
-# megatron-core's own calls of what it deprecates
-pytestmark = pytest.mark.filterwarnings("ignore:MLP requires:DeprecationWarning", "ignore:.*tp_group is None:DeprecationWarning")
+# megatron-core's own calls of what it and torch deprecate
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:MLP requires:DeprecationWarning",
+    "ignore:.*tp_group is None:DeprecationWarning",
+    "ignore:.load_state_dict. is deprecated:FutureWarning",
+    "ignore:Please use DTensor:FutureWarning",
+)
 EXPORT = {"model": Model.model_validate(MODEL).model_dump(), "dtype": "float32", "max_logit_difference": 1e-5}
+STILL = {"steps": 1, "optimizer": {"weight_decay": 0.0}, "lr": {"schedule": "constant", "peak": 1e-30}}  # changes no weight
+LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
+    "tensor_and_pipeline": (4, {"tensor": 2, "pipeline": 2, "sequence_parallel": True}),
+    "data": (2, {}),
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +39,17 @@ def trained(world: World) -> Path:
 def export_stage(world: World, trained: Path, name: str, **params: Any) -> Path:
     inputs = {"checkpoint": trained, "config": world.base, "tokenizer": world.tokenizer}
     return world.write(name, "export", {**EXPORT, **params}, inputs, {"cluster": CLUSTER})
+
+
+def load_here(checkpoint: Path, params: ExportParams, threads: int) -> Any:
+    """As export.load does, in a process that has joined its world already."""
+    from pretrain.backend import choose
+    from pretrain.checkpoint import state
+    from pretrain.model import build
+
+    (gpt,) = build(params.model, 128, "fp32", choose("cpu"), Parallelism())
+    state.load(checkpoint, [gpt], None)
+    return gpt.eval()
 
 
 def test_the_exported_folder_is_a_whole_hugging_face_model(world: World, trained: Path) -> None:
@@ -76,18 +99,13 @@ def test_a_model_trained_in_bf16_is_exported_as_it_was_trained(world: World) -> 
 
 def test_a_model_that_differs_is_not_kept(world: World, trained: Path, megatron: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """One weight in a hundred thousand is written wrongly."""
-    from pretrain import convert, export
-    from pretrain.model import build
-    from recipes.schema import ExportParams, Parallelism
+    from pretrain import export
 
-    params = ExportParams.model_validate(EXPORT)
-    gpt = build(params.model, 128, "fp32", "cpu", Parallelism())
-    convert.load_hugging_face(gpt, world.base, params.model, 0, 1)
-    monkeypatch.setattr(export, "_load", lambda *arguments: gpt.eval())
+    monkeypatch.setattr(export, "load", load_here)
     write = export.write_weights
 
-    def write_wrongly(gpt: Any, params: ExportParams, folder: Path) -> int:
-        number = write(gpt, params, folder)
+    def write_wrongly(checkpoint: Path, params: ExportParams, folder: Path) -> int:
+        number = write(checkpoint, params, folder)
         tensors = load_file(folder / "model.safetensors")
         tensors["model.layers.1.mlp.down_proj.weight"][3, 5] += 1.0
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -112,23 +130,47 @@ def test_a_stage_that_trained_another_model_is_refused(world: World, trained: Pa
     assert "trained another model than this export's `model`" in run.stderr
 
 
-def test_weights_above_the_limit_are_split_with_an_index(
-    world: World, tmp_path: Path, megatron: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pretrain import convert, export
-    from pretrain.model import build
-    from recipes.schema import ExportParams, Parallelism
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_weights_come_back_bit_for_bit_from_any_layout(world: World, tmp_path: Path, layout: str) -> None:
+    from pretrain import export
 
-    monkeypatch.setattr(export, "BYTES_PER_FILE", 40_000)
-    params = ExportParams.model_validate(EXPORT)
-    gpt = build(params.model, 128, "fp32", "cpu", Parallelism())
-    convert.load_hugging_face(gpt, world.base, params.model, 0, 1)
-    assert export.write_weights(gpt, params, tmp_path) == 20
-    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
-    files = sorted(set(index["weight_map"].values()))
-    assert files == [f"model-0000{number}-of-0000{len(files)}.safetensors" for number in range(1, len(files) + 1)]
-    assert len(files) > 1
-    assert index["metadata"]["total_size"] == 4 * sum(tensor.numel() for tensor in gpt.parameters())
-    read = convert._reader(tmp_path)
-    for name, tensor in load_file(world.base / "model.safetensors").items():
-        assert torch.equal(read(name), tensor)
+    processes, parallelism = LAYOUTS[layout]
+    folder = world.stage(f"still_{layout}", run={"parallelism": parallelism}, **STILL)
+    assert run_together(folder, processes) == [0] * processes, (folder / "logs" / "rank_0.txt").read_text()
+    checkpoint = folder / read_manifest(folder)["details"]["checkpoint"]
+    number = export.write_weights(checkpoint, ExportParams.model_validate(EXPORT), tmp_path)
+    before, after = load_file(world.base / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    assert number == len(after) == len(before)
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_an_untied_model_in_bf16_goes_there_and_back_unchanged_in_several_files(world: World, tmp_path: Path) -> None:
+    from world import make_base
+
+    model = Model.model_validate({**MODEL, "tie_embeddings": False})
+    base = make_base(tmp_path / "base", model)
+    rounded = {name: tensor.bfloat16() for name, tensor in load_file(base / "model.safetensors").items()}
+    save_file(rounded, base / "model.safetensors", metadata={"format": "pt"})
+    folder = world.stage("still_bf16", inputs={"init": base}, model=model.model_dump(), precision="bf16", **STILL)
+    assert world.train(folder).status == 0
+    params = {**EXPORT, "model": model.model_dump(), "dtype": "bfloat16", "max_shard_gigabytes": 2e-5}
+    inputs = {"checkpoint": folder, "config": base, "tokenizer": world.tokenizer}
+    exported = world.write("export_still_bf16", "export", params, inputs, {"cluster": CLUSTER})
+    run = world.export(exported)
+    assert run.status == 0, run.stderr
+    read = reader(exported / "hf")
+    assert all(torch.equal(read(name), tensor) for name, tensor in rounded.items())
+    assert read_manifest(exported)["details"]["parity"]["max_difference"] < 1e-6
+    index = json.loads((exported / "hf" / "model.safetensors.index.json").read_text())
+    assert index["metadata"]["total_size"] == sum(2 * tensor.numel() for tensor in rounded.values())
+    assert all((exported / "hf" / name).stat().st_size < 22_000 for name in set(index["weight_map"].values()))
+
+
+def test_a_checkpoint_of_another_model_is_refused(trained: Path) -> None:
+    from pretrain.saved_model import SavedModel
+
+    saved = SavedModel(trained / read_manifest(trained)["details"]["checkpoint"])
+    with pytest.raises(ValueError, match=r"has no tensor 'output_layer.weight'; was it saved by another model"):
+        saved.read("output_layer.weight")
+    with pytest.raises(ValueError, match=r"has 2 layers, so no 'decoder.layers.2.mlp.linear_fc2.weight'"):
+        saved.read("decoder.layers.2.mlp.linear_fc2.weight")

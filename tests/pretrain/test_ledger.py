@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -9,10 +10,13 @@ import pytest
 import torch
 from world import BATCH, PARAMS, SEQUENCE, World
 
-from pretrain.ledger import ledger, trace
+from pretrain.ledger import ledger, steps_with, trace
 from recipes.manifest import read_manifest
 from recipes.schema import Parallelism, TrainParams
 from recipes.stage import read_stage
+
+if TYPE_CHECKING:
+    from pretrain.batch import Batch
 
 STEPS = 12
 
@@ -24,19 +28,25 @@ def finished(world: World) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def fed(megatron: None, finished: Path) -> list[np.ndarray]:
-    """The tokens of each step's batch as training gets them: (samples, sequence_length)."""
+def batches_of(folder: Path, steps: range, rank: int = 0, ranks: int = 1) -> "list[list[Batch]]":
+    """What process `rank` of `ranks` gets in these steps, when it goes on after the one before them."""
     from pretrain.data import Batches, open_blend
     from pretrain.parallel import Layout
     from pretrain.tokens import Vocabulary
 
-    params = TrainParams.model_validate(PARAMS)
-    blend = open_blend(read_stage(finished), params, Vocabulary(256, 1))
-    batches = Batches(blend, params, Layout(0, 1, "cpu", Parallelism(), 0, 1, BATCH))
-    steps = [torch.cat([tokens for tokens, _ in batch]).numpy() for batch in batches.steps(0, STEPS)]
+    stage = read_stage(folder)
+    params = TrainParams.model_validate(stage.params)
+    blend = open_blend(stage, params, Vocabulary(256, 1))
+    batches = Batches(blend, params, Layout(rank, ranks, "cpu", Parallelism(), rank, ranks, BATCH // ranks), steps.start - 1)
+    read = [batches.next() for _ in steps]
     batches.close()
-    return steps
+    return read
+
+
+@pytest.fixture(scope="module")
+def fed(megatron: None, finished: Path) -> list[np.ndarray]:
+    """The tokens of each step's batch as training gets them: (samples, sequence_length)."""
+    return [torch.cat([batch.tokens for batch in step]).numpy() for step in batches_of(finished, range(1, STEPS + 1))]
 
 
 def test_the_trace_is_the_batch_token_by_token(world: World, finished: Path, fed: list[np.ndarray]) -> None:
@@ -98,23 +108,33 @@ def test_a_folder_without_an_index_has_no_trace(world: World) -> None:
         trace(world.stage("not_started"), 1)
 
 
-def test_samples_of_a_step_do_not_depend_on_the_number_of_processes(
-    megatron: None, finished: Path, fed: list[np.ndarray]
-) -> None:
-    from pretrain.data import Batches, open_blend
-    from pretrain.parallel import Layout
-    from pretrain.tokens import Vocabulary
+def test_the_steps_of_a_document_are_those_whose_traces_name_it(finished: Path) -> None:
+    seen: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for step in range(1, STEPS + 1):
+        for row in trace(finished, step):
+            seen[row["dataset"], row["document"]].add(step)
+    for row in ledger(finished, STEPS):
+        for document in range(row["dataset_documents"]):
+            assert steps_with(finished, row["dataset"], document) == sorted(seen[row["dataset"], document])
+    assert {len(steps) for steps in seen.values()} > {1}
+    with pytest.raises(ValueError, match="blends no dataset 'nothing'; it has"):
+        steps_with(finished, "nothing", 0)
 
-    params = TrainParams.model_validate(PARAMS)
-    blend = open_blend(read_stage(finished), params, Vocabulary(256, 1))
-    for step in (1, 7):
-        parts = []
-        for rank in range(2):
-            batches = Batches(blend, params, Layout(rank, 2, "cpu", Parallelism(), rank, 2, 2))
-            parts.append([tokens for tokens, _ in next(batches.steps(step - 1, step))])
-            batches.close()
-        in_order = torch.cat([microbatch for pair in zip(*parts, strict=True) for microbatch in pair]).numpy()
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_samples_of_a_step_depend_neither_on_the_number_of_processes_nor_on_where_they_began(
+    finished: Path, fed: list[np.ndarray], ranks: int
+) -> None:
+    steps = range(6, 9)
+    parts = [batches_of(finished, steps, rank, ranks) for rank in range(ranks)]
+    for i, step in enumerate(steps):
+        microbatches = zip(*(part[i] for part in parts), strict=True)
+        in_order = torch.cat([batch.tokens for together in microbatches for batch in together]).numpy()
         np.testing.assert_array_equal(in_order, fed[step - 1])
+
+
+def test_after_the_last_step_there_is_nothing_to_read(finished: Path, fed: list[np.ndarray]) -> None:
+    assert [len(step) for step in batches_of(finished, range(STEPS, STEPS + 3))] == [BATCH, 0, 0]
 
 
 def test_labels_are_the_next_tokens_across_document_ends(megatron: None, finished: Path) -> None:
@@ -125,6 +145,5 @@ def test_labels_are_the_next_tokens_across_document_ends(megatron: None, finishe
     ends = 0
     for sample in (blend[i] for i in range(8)):
         assert torch.equal(sample["tokens"][1:], sample["labels"][:-1])
-        assert bool((sample["loss_mask"] == 1).all())
         ends += int((sample["labels"] == 1).sum())
     assert ends > 0

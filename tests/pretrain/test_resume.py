@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from world import World, outputs
 
+from pretrain import certificate
 from pretrain.metrics import read_journal
 from recipes.manifest import changed_files, read_manifest
 
@@ -39,7 +40,20 @@ def test_a_stage_reports_what_it_did(undisturbed: Path) -> None:
     assert manifest["counts"] == {"steps": 12, "tokens": 1536}
     assert details["loss"] == {"first": rows[0]["loss"], "last": rows[-1]["loss"]}
     assert details["checkpoint"] == "checkpoints/step_00000012"
-    assert details["segments"] == 1
+    resume = details["resume"]
+    assert (resume["verdict"], resume["restarts"], resume["redone_steps"]) == ("same", 0, 0)
+    assert resume["segments"] == [
+        {
+            "digest": "began anew",
+            "processes": 1,
+            "layout": "data 1 x tensor 1 x pipeline 1 x context 1, virtual pipeline 1, cpu",
+            "loaded": None,
+            "from_step": 0,
+            "to_step": 12,
+            "ended": "done",
+        }
+    ]
+    assert details["kept_steps"] == [12]
     assert details["validation"]["held_out"] == read_journal(undisturbed / "validation.jsonl")[-1]["loss"]
     assert read_journal(undisturbed / "validation.jsonl")[-1]["tokens"] == 6 * 32
     assert [path.name for path in (undisturbed / "checkpoints").iterdir()] == ["step_00000012"]
@@ -71,7 +85,12 @@ def test_kills_at_any_moment_leave_no_trace(world: World, undisturbed: Path) -> 
     finished = world.train(folder)
     assert finished.status == 0, finished.stderr
     assert outputs(folder) == outputs(undisturbed)
-    assert read_manifest(folder)["details"]["segments"] >= 5
+    resume = read_manifest(folder)["details"]["resume"]
+    assert resume["verdict"] == "same"
+    assert resume["restarts"] >= 4
+    assert resume["redone_steps"] > 0
+    assert {segment["ended"] for segment in resume["segments"][:-1]} == {certificate.KILLED}
+    assert {segment["digest"] for segment in resume["segments"]} == {"began anew", "same"}
 
 
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(world: World, undisturbed: Path) -> None:

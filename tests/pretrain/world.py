@@ -87,34 +87,34 @@ class World:
         write_stage(stage)
         return stage.folder
 
-    def start(self, folder: Path, do: str = "train") -> "Run":
-        return Run(folder, do)
+    def start(self, folder: Path, file_size_limit: int | None = None) -> "Run":
+        return Run(folder, file_size_limit)
 
     def train(self, folder: Path) -> "Run":
         return self.start(folder).finish()
 
     def export(self, folder: Path) -> "Run":
-        return self.start(folder, "export").finish()
+        return self.start(folder).finish()
 
-    def command(self, folder: Path, *, processes: int = 1, do: str = "train") -> subprocess.Popen[str]:
+    def command(self, folder: Path, *, processes: int = 1) -> subprocess.Popen[str]:
         """The command line, as a user or a job starts it."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         launcher = [sys.executable]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        command = [*launcher, "-m", f"pretrain.{do}", str(folder)]
+        command = [*launcher, "-m", "pretrain", str(folder)]
         return subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 class Run:
     """A stage that runs in a process of its own."""
 
-    def __init__(self, folder: Path, do: str) -> None:
+    def __init__(self, folder: Path, file_size_limit: int | None = None) -> None:
         self.log = folder / "logs" / "stderr.txt"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["preloaded_megatron"])
-        self.process = context.Process(target=stage_process.run, args=(do, folder, self.log))
+        self.process = context.Process(target=stage_process.run, args=(folder, self.log, file_size_limit))
         with pytest.MonkeyPatch.context() as patch:
             # the fork server of Python 3.11 finds what it preloads by the environment alone
             patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))

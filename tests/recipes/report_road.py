@@ -259,7 +259,7 @@ class Road:
             "parameters": 1_234_567,
             "tokens_per_second": 21_340.5,
             "checkpoint": f"checkpoints/step_{steps:08d}",
-            "segments": 2 if init is None else 1,
+            "resume": {"verdict": "same", "restarts": 1 if init is None else 0},
         }
         return self.finish(stage, {"steps": steps, "tokens": tokens}, details=details)
 

@@ -1,6 +1,7 @@
 """The report's plots: axes, curves, bars, lineage; and how figures are written."""
 
 import re
+from pathlib import Path
 
 import pytest
 from report_page import Page
@@ -9,6 +10,8 @@ from report_road import Road
 from recipes.report.axis import make_axis
 from recipes.report.curves import extremes, means
 from recipes.report.figures import duration, scientific, short, size, whole
+from recipes.report.record import Record
+from recipes.report.training import read_runs
 
 
 def test_branches_begin_on_the_axis_where_the_stable_stage_ended(text: str) -> None:
@@ -19,6 +22,22 @@ def test_branches_begin_on_the_axis_where_the_stable_stage_ended(text: str) -> N
     for _, branch_start, branch_end in branches:
         assert branch_start == pytest.approx(end + step, abs=0.2)
         assert branch_end == pytest.approx(1030, abs=0.2)
+
+
+def test_a_branch_from_the_middle_of_a_stage_begins_there_on_the_axis(tmp_path: Path) -> None:
+    def record(stage: str, init: str | None, init_step: int | None) -> Record:
+        inputs = {"init": {"made_by": f"train/x/{init}-0"}} if init else {}
+        params, counts = {"init_step": init_step}, {"tokens": 8000, "steps": 20}
+        manifest = {"page": "train/x", "stage": stage, "do": "train", "fingerprint": "0", "inputs": inputs}
+        return Record(tmp_path, {**manifest, "params": params, "counts": counts})
+
+    records = [
+        record("stable", None, None),
+        record("early", "stable", 5),
+        record("more", "stable", None),
+        record("end", "more", 10),
+    ]
+    assert [run.first_token for run in read_runs(records)] == [0, 2000, 8000, 12_000]
 
 
 def test_curves_that_coincide_are_all_visible(text: str) -> None:

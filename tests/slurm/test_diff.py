@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,39 +128,117 @@ def test_an_unfinished_page_is_compared_by_what_was_asked(both: Path) -> None:
     assert told["documents"] is None
 
 
-@pytest.mark.parametrize("given", ["curate/web_fils", "curate/web_files/cleam", "nowhere at/all", ""])
-def test_what_is_no_road_is_a_mistake(both: Path, given: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("curate/web_fils", "there is no stage 'curate/web_fils'"),
+        ("curate/web_files/cleam", "there is no stage 'curate/web_files/cleam'"),
+        ("nowhere at/all", "'nowhere at/all' is no page with overrides"),
+        ("", "'' is no page with overrides"),
+        ("it's", '"it\'s" cannot be read (No closing quotation); put quotation marks in pairs'),
+    ],
+)
+def test_what_is_no_road_is_a_mistake(both: Path, given: str, told: str) -> None:
     answer = say(page(both), given)
     assert answer.exit_code == 2
-    assert "error:" in answer.stderr
+    assert f"error: {told}" in answer.stderr
+
+
+def test_pages_are_looked_for_under_the_root_that_is_named(both: Path) -> None:
+    root, *others = overrides(both)
+    told = compare(shlex.join([PAGE, *others]), page(both, LONGER), "--root", root.removeprefix("root="))
+    assert told["a"]["finished"] == told["b"]["finished"] == told["a"]["stages"]
 
 
 # ---------------------------------------------------------------------------------------------------- training runs
 
 
-def run(root: Path, name: str, lr: float, loss: float) -> Stage:
-    """A finished training stage, as `pretrain` leaves it."""
-    base = Input(str(root / "base"), "abcdef0123456789")
-    params = {"lr": {"schedule": "constant", "peak": lr}, "steps": 10, "blend": {"web": 1.0}}
-    identity = fingerprint(do="train", version=1, params=params, inputs={"init": base.identity})
+def run(root: Path, name: str, lr: float, losses: Sequence[float], dataset: str = "a" * 12, is_finished: bool = True) -> Stage:
+    """A training stage, as `pretrain` leaves it after its last step or on the way."""
+    inputs = {"init": Input(str(root / "base"), "abcdef0123456789"), "dataset/web": Input(str(root / "web"), dataset, "made")}
+    params = {"lr": {"schedule": "constant", "peak": lr, "warmup_steps": 3}, "steps": 10, "blend": {"web": 1.0}}
+    identity = fingerprint(do="train", version=1, params=params, inputs={role: entry.identity for role, entry in inputs.items()})
     folder = root / "train" / "x" / f"{name}-{identity}"
-    stage = Stage("train/x", name, "pretrain", "train", 1, params, {"init": base}, {"cluster": {}}, identity, folder)
+    stage = Stage("train/x", name, "pretrain", "train", 1, params, inputs, {"cluster": {}}, identity, folder)
     write_stage(stage)
-    details = {"loss": {"first": 8.0, "last": loss}, "ledger": [{"dataset": "web", "epochs": loss / 2}]}
-    publish(stage, counts={"steps": 10, "tokens": 4096}, started=0.0, details=details)
+    rows = [{"step": step, "loss": loss, "lr": lr, "tokens_seen": step * 400} for step, loss in enumerate(losses, start=1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ledger = {"dataset": "web", "delivered_tokens": 4000, "documents_touched": 7, "epochs": losses[-1] / 2}
+    details = {"loss": {"first": losses[0], "last": losses[-1]}, "ledger": [ledger], "validation": {"web": losses[-1] + 1}}
+    if is_finished:
+        publish(stage, counts={"steps": 10, "tokens": 4000}, started=0.0, details=details)
     return stage
 
 
 def test_two_training_runs_are_compared_the_same_way(tmp_path: Path) -> None:
-    run(tmp_path, "decay_short", 1e-3, 2.5)
-    other = run(tmp_path, "decay_long", 3e-3, 2.0)
+    run(tmp_path, "decay_short", 1e-3, [8.0, 2.5])
+    other = run(tmp_path, "decay_long", 3e-3, [8.0, 2.0])
     told = compare("--root", str(tmp_path), "train/x/decay_short", str(other.folder))
     assert told["params"] == [{"stage": "decay_short", "key": "lr.peak", "a": 1e-3, "b": 3e-3}]
     assert told["documents"] is None
     assert {row["key"]: (row["a"], row["b"]) for row in told["figures"]} == {
         "loss.last": (2.5, 2.0),
         "ledger.web.epochs": (1.25, 1.0),
+        "validation.web": (3.5, 3.0),
     }
+
+
+def test_training_tells_the_first_step_whose_rate_and_whose_loss_differ(tmp_path: Path) -> None:
+    one = run(tmp_path / "a", "stable", 1e-3, [8.0, 7.0, 6.5, 6.0])
+    other = run(tmp_path / "b", "stable", 3e-3, [8.0, 7.0, 6.4, 5.0])
+    told = compare(str(one.folder), str(other.folder))
+    [training] = told["training"]
+    assert training["learning_rate"] == {
+        "in_words": ["warm-up in 3 steps, 7 steps at 0.001", "warm-up in 3 steps, 7 steps at 0.003"],
+        "first_difference": {"step": 1, "rates": pytest.approx([1e-3 / 3, 1e-3])},
+    }
+    assert training["losses"] == {
+        "steps": [4, 4],
+        "first_difference": {"step": 3, "losses": [6.5, 6.4]},
+        "last": [6.0, 5.0],
+    }
+    assert training["validation"] == {"web": [7.0, 6.0]}
+    shown = say(str(one.folder), str(other.folder)).output
+    assert "in step 1, the first that differs" in shown
+    assert "loss: 6.5 and 6.4 in step 3, the first that differs" in shown
+
+
+def test_training_tells_what_data_it_was_given(tmp_path: Path) -> None:
+    one = run(tmp_path / "a", "stable", 1e-3, [8.0, 7.0])
+    other = run(tmp_path / "b", "stable", 1e-3, [8.0, 7.0, 6.0], dataset="b" * 12, is_finished=False)
+    [training] = compare(str(one.folder), str(other.folder))["training"]
+    assert training["data"] == [
+        {
+            "dataset": "web",
+            "share": [1.0, 1.0],
+            "fingerprint": ["a" * 12, "b" * 12],
+            "delivered_tokens": [4000, None],
+            "documents_touched": [7, None],
+            "epochs": [3.5, None],
+        }
+    ]
+    assert training["losses"] == {"steps": [2, 3], "first_difference": None, "last": [7.0, 6.0]}
+    shown = say(str(one.folder), str(other.folder)).output
+    assert "learning rate: the same: warm-up in 3 steps, 7 steps at 0.001" in shown
+    assert "loss: the same to the last bit in 2 steps" in shown
+    assert "aaaaaaaaaaaa" in shown
+
+
+def test_training_tells_the_code_it_was_made_with(tmp_path: Path) -> None:
+    stages = [run(tmp_path / name, "stable", 1e-3, [8.0]) for name in ("a", "b")]
+    for stage, number in zip(stages, ("0.16.1", "0.19.2")):
+        manifest = json.loads((stage.folder / "manifest.json").read_text())
+        (stage.folder / "manifest.json").write_text(
+            json.dumps(manifest | {"software": {"torch": "2.13", "megatron-core": number}})
+        )
+    told = compare(*(str(stage.folder) for stage in stages))
+    assert told["versions"] == [{"stage": "software", "key": "megatron-core", "a": "0.16.1", "b": "0.19.2"}]
+
+
+def test_the_same_stage_with_another_loss_is_told(tmp_path: Path) -> None:
+    folders = [str(run(tmp_path / name, "stable", 1e-3, [8.0, loss]).folder) for name, loss in (("a", 7.0), ("b", 7.1))]
+    assert "every stage has the same fingerprint" in say(*folders).output
+    assert "loss: 7.0 and 7.1 in step 2, the first that differs" in say(*folders).output
 
 
 def test_leaves_of_lists_are_named_by_their_rows() -> None:

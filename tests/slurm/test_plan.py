@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from functools import cache
 from pathlib import Path
 
@@ -145,3 +146,30 @@ def test_inputs_of_the_wrong_kind_are_problems_of_the_plan(tmp_path: Path) -> No
     assert f"stages.decontaminate.benchmarks.a: {tmp_path}/empty.jsonl is empty; name a jsonl file of items" in problems
     assert f"stages.decontaminate.benchmarks.b: {tmp_path}/folder is a folder; name a jsonl file of items" in problems
     assert f"tokenizer: {tmp_path}/folder is not a tokenizer folder: it has none of tokenizer.json" in problems
+
+
+def test_files_of_a_source_that_cannot_be_read_are_noted_and_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xff.jsonl")).write_text("{}")  # a name that is no UTF-8
+    (tmp_path / "b.jsonl").symlink_to("b.jsonl")
+    (tmp_path / "c.jsonl").symlink_to("nowhere")
+    planned = plan("curate/demo_web", (f"sources.demo_crawl.path={tmp_path}/*.jsonl",))
+    assert planned.problems == []
+    assert planned.warnings == [
+        f"sources.demo_crawl.path: {tmp_path}/b.jsonl cannot be read (Too many levels of symbolic links); "
+        "it will be counted as unreadable",
+        f"sources.demo_crawl.path: {tmp_path}/c.jsonl cannot be read (No such file or directory); "
+        "it will be counted as unreadable",
+    ]
+    (tmp_path / "c.jsonl").unlink()
+    (tmp_path / "c.jsonl").write_text("{}")
+    mended = plan("curate/demo_web", (f"sources.demo_crawl.path={tmp_path}/*.jsonl",))
+    read = [next(stage for stage in each.stages if stage.name == "extract") for each in (planned, mended)]
+    assert read[0].fingerprint != read[1].fingerprint  # so that what was counted as unreadable is read now
+    os.mkfifo(tmp_path / "d.jsonl")
+    given = ("sources.demo_crawl.path", f"{tmp_path}/*.jsonl"), ("stages.classifier.examples", f"{tmp_path}/b.json*")
+    problems = plan("curate/demo_web", tuple(f"{key}={path}" for key, path in given)).problems
+    assert problems == [
+        f"sources.demo_crawl.path: {tmp_path}/d.jsonl is a pipe or a device, which may never end; name only files",
+        f"stages.classifier.examples: {tmp_path}/b.jsonl cannot be read (Too many levels of symbolic links); "
+        "mend it, or take it out of what the key names",
+    ]

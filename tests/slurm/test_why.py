@@ -5,13 +5,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from dataset import BLOCKED, COPY, KEPT, LEAK, PAGE, SHORT, curate, overrides
+from datatrove.data import Document
 
+from curation.shards import ShardWriter
 from slurm.cli import main
-from slurm.why import bare_url
+from slurm.shards import Shard
+from slurm.urls import bare_url, plain_part
+from slurm.why import find
 
 
 def ask(dataset: Path, *arguments: str) -> Result:
@@ -106,10 +111,88 @@ def test_ids_and_urls_are_found_however_they_are_written(dataset: Path, given: s
     assert [told["id"] for told in json.loads(answer.output)["documents"]] == [f"<urn:uuid:{KEPT}>"]
 
 
+def test_an_id_that_several_files_have_is_found_in_all_of_them_and_with_its_file_in_one(tmp_path: Path) -> None:
+    writer = ShardWriter(tmp_path / "00000.parquet")
+    made = ["<urn:uuid:1>@pages/a.jsonl", "<urn:uuid:1>@pages/b.jsonl", "<urn:uuid:11>@pages/a.jsonl"]
+    for id_ in made:
+        writer.write(Document(text="x", id=id_, metadata={}))
+    writer.close()
+    for asked, expected in (("1", made[:2]), ("<urn:uuid:1>", made[:2]), (made[1], made[1:2])):
+        assert [sighting.id for sighting in find(asked, [Shard(tmp_path / "00000.parquet", None)])] == expected
+
+
 def test_urls_are_compared_by_host_path_and_query() -> None:
     assert bare_url("HTTPS://Example.ORG/A/?q=1#top") == "example.org/A/?q=1"
     assert bare_url("example.org/A/") == "example.org/A" != bare_url("example.org/a")
     assert bare_url("<urn:uuid:1-2>") == "<urn:uuid:1-2>"
+
+
+SPELLINGS = [
+    ("https://a.example/%22two%22/%C3%BC", 'https://a.example/"two"/ü'),
+    ("https://Müller.example/Straße?q=1", "http://xn--mller-kva.example/Stra%C3%9Fe?q=1#top"),
+    ("https://a.example/back\\slash and space", "a.example/back%5Cslash%20and%20space"),
+    ("http://[::1/broken", "[::1/broken"),
+    ("http://[::1]:80/page", "HTTP://[::1]:80/page/"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), [*SPELLINGS, *(pair[::-1] for pair in SPELLINGS)])
+def test_a_url_is_found_in_whichever_way_it_is_written(tmp_path: Path, one: str, other: str) -> None:
+    writer = ShardWriter(tmp_path / "00000.parquet")
+    for number, url in enumerate(["http://[bad", one, None, "https://a.example/"]):
+        writer.write(Document(text="", id=str(number), metadata={"url": url}))
+    writer.close()
+    assert plain_part(other)
+    assert [sighting.id for sighting in find(other, [Shard(tmp_path / "00000.parquet", None)])] == ["1"]
+
+
+def test_an_impossible_url_is_no_mistake(dataset: Path) -> None:
+    answer = ask(dataset, "http://[::1/nowhere")
+    assert answer.exit_code == 1
+    assert "no document is http://[::1/nowhere: searched" in answer.output
+
+
+def test_a_document_is_followed_into_the_steps_that_saw_it(dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "dataset"
+    shutil.copytree(dataset, copy)
+    tokens = fate(copy, KEPT)["steps"][-1]
+    other = fate(copy, "page-05")["steps"][-1]
+    assert tokens["split"] == other["split"] == "train"
+    # two samples, of this document and of the next one; the blend gives the first one twice: to steps 1 and 3 of one sample each
+    write_training(copy, tokens["made"], documents=[tokens["document"], 99], begins=[[0, 0], [1, 0], [2, 0]], blend=[0, 1, 0])
+    told = fate(copy, KEPT)
+    assert told["verdict"] == "kept"
+    last = told["steps"][-1]
+    assert (last["stage"], last["outcome"], last["dataset"], last["steps"], last["num_steps"]) == (
+        "train/tiny/stable", "blended", "pages", [1, 3], 2,
+    )  # fmt: skip
+    assert "as pages: seen in steps 1, 3" in ask(copy, KEPT).output
+    assert fate(copy, "page-05")["steps"][-1]["num_steps"] == 0
+    assert "as pages: no step saw it" in ask(copy, "page-05").output
+    shutil.rmtree(copy / "runs" / "train" / "tiny" / "stable-0123456789ab" / "index")
+    assert "its index is gone" in ask(copy, KEPT).output
+
+
+def write_training(folder: Path, made: str, *, documents: list[int], begins: list[list[int]], blend: list[int]) -> None:
+    """What a training stage leaves of its blend: one dataset, samples in order."""
+    stage = folder / "runs" / "train" / "tiny" / "stable-0123456789ab"
+    arrays = {
+        "document_index": np.array(documents, np.int32),
+        "sample_index": np.array(begins, np.int32),
+        "shuffle_index": np.arange(len(begins) - 1, dtype=np.uint32),
+        "dataset_index": np.zeros(len(blend), np.int16),
+        "dataset_sample_index": np.array(blend, np.int64),
+    }
+    (stage / "index").mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(stage / "index" / f"{name}.npy", array)
+    files = {name: f"{name}.npy" for name in arrays}
+    dataset = {"name": "pages", "share": 1.0, **{name: files.pop(name) for name in list(arrays)[:3]}}
+    record = {"sequence_length": 8, "global_batch_size": 1, "steps": len(blend), **files, "datasets": [dataset]}
+    (stage / "index" / "blend.json").write_text(json.dumps(record))
+    inputs = {"dataset/pages": {"identity": "", "made_by": made}}
+    manifest = {"page": "train/tiny", "stage": "stable", "do": "train", "fingerprint": "0123456789ab", "inputs": inputs}
+    (stage / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_an_unknown_document_is_no_success_and_the_nearest_are_named(dataset: Path) -> None:

@@ -1,0 +1,103 @@
+"""Runs a stage of this room: `python -m pretrain FOLDER`, alone, under torchrun or under srun.
+
+Exit status: 0 done, 1 failed, 2 a mistake in the recipe or its inputs, 75 interrupted by a signal with a checkpoint saved: the
+same command goes on from there. Import-light: all that can be checked without torch is checked before torch is loaded.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from pretrain.ending import DONE, FAILED, INTERRUPTED, MISTAKE, Failed, Interruption
+from pretrain.logs import begin_logging
+from recipes.stage import DIES_WITH_PARENT, Stage, die_with_parent, read_stage
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pretrain", description="Runs a training, average or export stage.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--index", action="store_true", help="only decide which samples a training stage sees; needs no GPU")
+    asked = parser.parse_args(arguments)
+    if os.environ.get(DIES_WITH_PARENT):
+        die_with_parent(os.getppid())  # under torchrun too: it is killed with the command, its processes would go on
+    begin_logging(is_first=is_first_process())
+    try:
+        stage = read_stage(asked.folder)
+        if stage.is_finished:
+            log.info("%s is finished already", stage.folder)
+            return DONE
+        if asked.index:
+            return index(stage)
+        return {"train": train, "average": average, "export": export}[stage.do](stage)
+    except (ValueError, Failed) as error:
+        if is_first_process():
+            log.error("%s", error)
+        return MISTAKE if isinstance(error, ValueError) else FAILED
+
+
+def train(stage: Stage) -> int:
+    started = time.time()
+    interruption = Interruption()
+    from pretrain import certificate, parallel, preflight, publish
+
+    job = preflight.check(stage)
+    lock = preflight.lock(job.folder) if is_first_process() else None
+    layout, backend = parallel.start(job.params, job.parallelism, job.cluster)
+    from pretrain.train import Training
+
+    try:
+        reason = Training(job, layout, backend).run(interruption)
+    except Failed as error:
+        if layout.is_first:
+            certificate.end_segment(job.folder, None, str(error))
+        raise
+    if reason is None and layout.is_first:
+        publish.publish(job, started)
+    parallel.leave()
+    if lock is not None:
+        lock.close()
+    return DONE if reason is None else INTERRUPTED
+
+
+def index(stage: Stage) -> int:
+    """Builds a training stage's index in one process, so that no GPU waits for it. Training builds it itself where it lacks."""
+    if stage.do != "train":
+        raise ValueError(f"--index: {stage.folder} is a stage of {stage.do}, and only training has an index; leave --index out")
+    from pretrain import parallel, preflight
+
+    job = preflight.check(stage, is_ahead=True)
+    lock = preflight.lock(job.folder)
+    parallel.join("cpu", rank=0, world_size=1, threads=1)
+    from pretrain.data import open_blend
+
+    open_blend(job.stage, job.params, job.vocabulary)
+    log.info("the index of %s is built", stage.folder)
+    parallel.leave()
+    lock.close()
+    return DONE
+
+
+def average(stage: Stage) -> int:
+    from pretrain.average import run
+
+    run(stage)
+    return DONE
+
+
+def export(stage: Stage) -> int:
+    from pretrain.export import run
+
+    return run(stage.folder)
+
+
+def is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

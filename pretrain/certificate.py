@@ -1,0 +1,96 @@
+"""The resume certificate: in how many segments a stage was trained, why each ended, and whether going on changed anything.
+
+Two proofs. When a checkpoint is loaded, the digest of what was loaded is compared with the one taken when it was saved. And steps
+that are done a second time, because they lay behind the checkpoint, must give the figures that they gave the first time: rows
+that are taken off `metrics.jsonl` are kept in `logs/redone.jsonl` and compared when the stage ends.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pretrain.metrics import METRICS, read_journal
+from recipes.stage import write_atomically
+
+SEGMENTS = Path("logs") / "segments.jsonl"
+REDONE = Path("logs") / "redone.jsonl"
+WENT_BACK = "went back"
+KILLED = "killed without a word (SIGKILL, power, or out of memory)"
+MAX_LISTED = 10
+
+
+def begin_segment(folder: Path, **facts: Any) -> None:
+    """`step`: that it begins after; `layout`; `loaded`: a checkpoint's name or None; `digest`: "same", "not same: ...", ..."""
+    _append(folder / SEGMENTS, {"event": "begin", **facts})
+
+
+def end_segment(folder: Path, step: int | None, reason: str) -> None:
+    _append(folder / SEGMENTS, {"event": "end", "step": step, "reason": reason})
+
+
+def keep_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        _append(folder / REDONE, row)
+
+
+def forget_rows(folder: Path, after: int) -> None:
+    """Of steps that a guard's rewind has made unmade."""
+    rows = read_journal(folder / REDONE)
+    kept = [row for row in rows if row["step"] <= after]
+    if len(kept) < len(rows):
+        write_atomically(folder / REDONE, b"".join(json.dumps(row).encode() + b"\n" for row in kept))
+
+
+def certificate(folder: Path) -> dict[str, Any]:
+    """`verdict`: "same", or "not same" with `differences` that say where."""
+    segments = _segments(folder)
+    final = {row["step"]: row for row in read_journal(folder / METRICS)}
+    redone = read_journal(folder / REDONE)
+    differences = [
+        f"before step {segment['from_step'] + 1}: {segment['digest'].removeprefix('not same: ')} of {segment['loaded']} differ "
+        "from what was saved"
+        for segment in segments
+        if segment["digest"].startswith("not same")
+    ]
+    for row in redone:
+        now = final[row["step"]]
+        changed = [f"{name} was {row[name]!r}, is {now.get(name)!r}" for name in row if row[name] != now.get(name)]
+        if changed:
+            differences.append(f"step {row['step']}: {', '.join(changed)}")
+    return {
+        "verdict": "not same" if differences else "same",
+        "differences": differences[:MAX_LISTED],
+        "num_differences": len(differences),
+        "redone_steps": len(redone),
+        "restarts": sum(not segment["ended"].startswith(WENT_BACK) for segment in segments[:-1]),
+        "segments": segments,
+    }
+
+
+def _segments(folder: Path) -> list[dict[str, Any]]:
+    segments: list[dict[str, Any]] = []
+    for row in read_journal(folder / SEGMENTS):
+        event = row.pop("event")
+        if event == "begin":
+            row["from_step"] = row.pop("step")
+            segments.append({**row, "to_step": None, "ended": KILLED})
+        elif segments:
+            segments[-1] |= {"to_step": row["step"], "ended": row["reason"]}
+    return segments
+
+
+def _append(file: Path, row: dict[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "ab") as stream:
+        if stream.tell() and not _ends_with_newline(file):
+            stream.write(b"\n")  # the line before was cut by a full disk
+        stream.write(json.dumps(row).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _ends_with_newline(file: Path) -> bool:
+    with open(file, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"

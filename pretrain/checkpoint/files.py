@@ -1,0 +1,104 @@
+"""The folders of checkpoints: which are there, which are kept, how one comes and goes. No torch.
+
+A checkpoint is written under a temporary name, completed by `complete.json` (sha256 of every file, digest of the state) and
+renamed. What was interrupted on the way has a name that nothing reads.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+CHECKPOINTS = "checkpoints"
+COMPLETE = "complete.json"
+
+
+def step_folder(folder: Path, step: int) -> Path:
+    return folder / CHECKPOINTS / f"step_{step:08d}"
+
+
+def step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step_"))
+
+
+def present(folder: Path) -> list[Path]:
+    """Published checkpoints of a stage, newest first."""
+    return sorted((folder / CHECKPOINTS).glob("step_[0-9]*"), reverse=True)
+
+
+def complete(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself: `step`, `files` (name: sha256) and `digest`."""
+    record: dict[str, Any] = json.loads((path / COMPLETE).read_bytes())
+    return record
+
+
+def begin(folder: Path, step: int) -> Path:
+    """An empty folder to write into."""
+    making = _hidden(step_folder(folder, step))
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    return making
+
+
+def publish(making: Path, folder: Path, step: int, files: dict[str, str], digest: dict[str, Any]) -> Path:
+    """Gives a whole checkpoint its name. One of the same step that was there before is gone then."""
+    final = step_folder(folder, step)
+    record = {"step": step, "files": dict(sorted(files.items())), "digest": digest}
+    _write_synced(making / COMPLETE, json.dumps(record, indent=2).encode())
+    if final.exists():
+        shutil.rmtree(final)
+    os.replace(making, final)
+    _sync_folder(final.parent)
+    return final
+
+
+def drop_old(folder: Path, keep: int, tokens_per_step: int = 1, every_tokens: int = 0, for_ever: Collection[int] = ()) -> None:
+    """Leaves the newest `keep`, those of the steps `for_ever`, and the first at or behind every multiple of `every_tokens`."""
+    paths = present(folder)
+    kept = set(paths[:keep])
+    reached = 0
+    for path in reversed(paths):
+        step = step_of(path)
+        multiple = step * tokens_per_step // every_tokens if every_tokens else 0
+        if multiple > reached or step in for_ever:
+            kept.add(path)
+        reached = max(reached, multiple)
+    for path in paths:
+        if path not in kept:
+            remove(path)
+
+
+def drop_unfinished(folder: Path) -> None:
+    """Removes what an interrupted save or removal left behind."""
+    for path in (folder / CHECKPOINTS).glob(".step_*.tmp"):
+        shutil.rmtree(path)
+
+
+def remove(path: Path) -> None:
+    """First out of sight, then away: an interrupted removal leaves no half checkpoint."""
+    doomed = _hidden(path)
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.replace(path, doomed)
+    shutil.rmtree(doomed)
+
+
+def _hidden(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
+
+
+def _write_synced(file: Path, content: bytes) -> None:
+    with open(file, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    _sync_folder(file.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
