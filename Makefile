@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check setup clean
+.PHONY: demo test gpu-test check setup clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -26,6 +26,11 @@ check: setup
 
 test: check
 	$(BIN)/python -m pytest
+
+# On a machine with a GPU, in whatever Python has this project's packages: PYTHON=python3 make gpu-test
+gpu-test:
+	$(PYTHON) -m pytest -m gpu
+	$(PYTHON) -m pretrain.benchmark
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

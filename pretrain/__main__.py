@@ -73,7 +73,7 @@ def index(stage: Stage) -> int:
     job = preflight.check(stage, is_ahead=True)
     lock = preflight.lock(job.folder)
     parallel.join("cpu", rank=0, world_size=1, threads=1)
-    from pretrain.data import open_blend
+    from pretrain.blend import open_blend
 
     open_blend(job.stage, job.params, job.vocabulary)
     log.info("the index of %s is built", stage.folder)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pretrain import cost, preflight
 from pretrain.checkpoint import files
-from pretrain.ending import Failed
+from pretrain.ending import Failed, SaveFailed
 from recipes.manifest import publish, read_manifest
 from recipes.schema import AverageParams, Cluster, Member, Model, Parallelism, TrainParams
 from recipes.stage import Stage, read_stage, report_progress
@@ -129,7 +129,10 @@ def _write(job: Job) -> None:
             last = time.monotonic()
 
     weights = [member.weight for member in job.params.members]
-    write_mean(job.stage.folder, list(zip(job.paths, weights, strict=True)), tell)
+    try:
+        write_mean(job.stage.folder, list(zip(job.paths, weights, strict=True)), tell)
+    except OSError as error:
+        raise SaveFailed(f"the average could not be written: {error}; make room, or mend what failed, and start again") from error
     log.info("the mean of %s checkpoints is written", len(weights))
 
 

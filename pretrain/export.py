@@ -46,14 +46,14 @@ def run(folder: Path) -> int:
     started = time.time()
     stage = read_stage(folder)
     params = ExportParams.model_validate(stage.params)
-    checkpoint = _checkpoint(stage, params)
+    checkpoint, kind = _checkpoint(stage, params)
     convert.check_config(Path(stage.input("config")), params.model)
 
     making = stage.folder / f".{HF}.tmp"
     for rest in (making, stage.folder / HF):
         shutil.rmtree(rest, ignore_errors=True)
     making.mkdir(parents=True)
-    num_tensors = write_weights(checkpoint, params, making)
+    num_tensors = write_weights(checkpoint, params, making, kind)
     base, tokenizer = Path(stage.input("config")), Path(stage.input("tokenizer"))
     write_config(base, tokenizer, params, making)
     write_tokenizer(tokenizer, params, making)
@@ -61,7 +61,7 @@ def run(folder: Path) -> int:
     from pretrain.parity import compare
 
     threads = int(stage.run["cluster"]["threads_per_process"])
-    report = compare(lambda: load(checkpoint, params, threads), making, tokenizer, params)
+    report = compare(lambda: load(checkpoint, params, threads, kind), making, tokenizer, params)
     log.info(
         "largest logit difference %.3g (allowed %.3g) | %s",
         report["max_difference"],
@@ -84,15 +84,23 @@ def run(folder: Path) -> int:
     return DONE
 
 
-def _checkpoint(stage: Stage, params: ExportParams) -> Path:
+def _checkpoint(stage: Stage, params: ExportParams) -> tuple[Path, str]:
+    """Where it is, and what the names of the exported weights begin with: nothing, or `ema.`"""
     trained = Path(stage.input("checkpoint"))
     manifest = read_manifest(trained)
     if Model.model_validate(manifest["params"]["model"]) != params.model:
         raise ValueError(f"{trained} trained another model than this export's `model`: {manifest['params']['model']}")
-    return trained / str(manifest["details"]["checkpoint"])
+    checkpoint = trained / str(manifest["details"]["checkpoint"])
+    if params.weights == "trained" or manifest["do"] == "average":
+        return checkpoint, ""
+    if manifest["params"].get("ema_decay") is None:
+        raise ValueError(f"export.weights=ema, but {trained} kept no average of its weights; export its trained ones")
+    from pretrain.saved_model import EMA
+
+    return checkpoint, EMA
 
 
-def load(checkpoint: Path, params: ExportParams, threads: int) -> "GPTModel":
+def load(checkpoint: Path, params: ExportParams, threads: int, kind: str = "") -> "GPTModel":
     """The trained model in float32, by Megatron's own loader: another road than that of `write_weights`."""
     from pretrain import parallel
 
@@ -106,7 +114,7 @@ def load(checkpoint: Path, params: ExportParams, threads: int) -> "GPTModel":
     from pretrain.checkpoint import state
 
     (gpt,) = model.build(params.model, params.model.max_position_embeddings, "fp32", backend, Parallelism())
-    state.load(checkpoint, [gpt], None)
+    state.load(checkpoint, [gpt], None, kind=kind)
     if params.dtype == "bfloat16":  # compare with what is exported: the same rounded weights
         with torch.no_grad():
             for parameter in gpt.parameters():
@@ -117,11 +125,11 @@ def load(checkpoint: Path, params: ExportParams, threads: int) -> "GPTModel":
 # ---------------------------------------------------------------------------------------------------- files
 
 
-def write_weights(checkpoint: Path, params: ExportParams, folder: Path) -> int:
+def write_weights(checkpoint: Path, params: ExportParams, folder: Path, kind: str = "") -> int:
     """The checkpoint's weights as safetensors; returns the number of tensors."""
     from pretrain.saved_model import SavedModel
 
-    tensors = convert.hugging_face_tensors(SavedModel(checkpoint).read, params.model)
+    tensors = convert.hugging_face_tensors(SavedModel(checkpoint, kind).read, params.model)
     shapes = convert.hugging_face_shapes(params.model)
     return weights.write(folder, tensors, shapes, params.dtype, int(params.max_shard_gigabytes * 10**9))
 

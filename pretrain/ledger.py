@@ -6,7 +6,7 @@ sample. What the stages before have seen is read from their own, up to the step 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,11 @@ class Index:
     def array(self, file: str) -> np.ndarray:
         loaded: np.ndarray = np.load(self.folder / file, mmap_mode="r")
         return loaded
+
+    @property
+    def attended_length(self) -> int:
+        """How many tokens attention looks at, on the mean: T in `cost.flops_per_token`."""
+        return int(self.record["attended_length"])
 
     @property
     def names(self) -> list[str]:
@@ -161,8 +166,8 @@ def _times_seen(index: Index, name: str, steps: int) -> np.ndarray:
     of millions of documents."""
     position = index.names.index(name)
     dataset = index.record["datasets"][position]
-    samples = index.samples(steps)
-    numbers = index.number_in_dataset[samples][index.dataset_of_sample[samples] == position]
+    seen = index.samples(steps)
+    numbers = index.number_in_dataset[seen][index.dataset_of_sample[seen] == position]
     documents = index.array(dataset["document_index"])
     samples = index.array(dataset["sample_index"])
     places = np.asarray(index.array(dataset["shuffle_index"])[numbers], dtype=np.int64)
@@ -186,13 +191,13 @@ def trace(folder: Path, step: int) -> list[dict[str, Any]]:
     steps = index.record["steps"]
     if not 1 <= step <= steps:
         raise ValueError(f"step={step} is not a step of {folder}; it has steps 1 to {steps}")
-    return trace_batch(Path(folder), batch_of_step(step, index.rewinds))
+    return trace_batches(Path(folder), [batch_of_step(step, index.rewinds)])
 
 
-def trace_batch(folder: Path, batch: int) -> list[dict[str, Any]]:
-    """The same of a batch by its number in the order of the data, from 1: of one that was left out too."""
+def trace_batches(folder: Path, batches: Sequence[int]) -> list[dict[str, Any]]:
+    """The same of batches by their numbers in the order of the data, from 1: of those that were left out too."""
     stage, index = read_stage(folder), read_index(folder)
-    pieces = [piece for sample in index.samples_of(np.array([batch])) for piece in _pieces(index, int(sample))]
+    pieces = [piece for sample in index.samples_of(np.array(batches)) for piece in _pieces(index, int(sample))]
     known = {
         dataset["name"]: _documents(stage, dataset["name"], {piece[2] for piece in pieces if piece[1] == dataset["name"]})
         for dataset in index.record["datasets"]

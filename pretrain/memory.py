@@ -72,10 +72,11 @@ def _of_stage(params: TrainParams, parallelism: Parallelism, data_size: int, sta
     """A parameter takes 2 bytes as a bf16 weight, 4 as a float32 gradient (grad_reduce_in_fp32), and 12 as the optimizer's
     float32 weight and two moments; the distributed optimizer divides the last over data and context ranks: 6 + 12/d bytes,
     against 18 without it (Megatron-LM, megatron/training/theoretical_memory_usage.py). In fp32 the weight is its own float32
-    copy: 8 + 8/d. FP8 keeps two more bytes: the rounded weight and its transpose."""
+    copy: 8 + 8/d. FP8 keeps two more bytes: the rounded weight and its transpose. An average of the weights takes 4/d more."""
     count = parameters_on(params.model, parallelism, stage)
     shards = data_size * parallelism.context
     weight, moments = {"fp32": (4, 8), "bf16": (2, 12), "fp8": (4, 12)}[params.precision]
+    moments += 0 if params.ema_decay is None else 4
     return Memory(
         weights=count * weight,
         gradients=count * 4,

@@ -73,6 +73,10 @@ def transformer_config(model: Model, precision: str, backend: Backend, paralleli
         **backend.config,
         **backend.precision(precision),
     }
+    if precision == "fp32":
+        fields["cross_entropy_loss_fusion"] = (
+            False  # it rounds the gradient to bf16, whatever the logits are (megatron-core 0.16.1)
+        )
     return TransformerConfig(
         num_layers=model.num_layers,
         hidden_size=model.hidden_size,

@@ -1,24 +1,29 @@
 """Mirrors of a run's journals in TensorBoard and Weights & Biases, for those who watch there. `metrics.jsonl` stays the truth.
 
-Each is an extra of the package, imported where `cadence.observers` names it. They get the rows that the journals get. Steps that
-are done again after an interruption give the same figures, so none is shown twice: TensorBoard is told to forget what it had of
-them, W&B is not told them again. After a guard's rewind the figures are others: W&B gets a further run of the same group.
+Each is an extra of the package, imported where `cadence.observers` names it. Both keep figures in memory for a while, lost with a
+killed process: so a run that goes on tells them all that its journals hold and they do not. Each step is shown once.
 """
 
-import json
+import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pretrain.guards import read_rewinds
-from recipes.stage import LOGS, write_atomically
+from pretrain.metrics import METRICS, ON_THE_WAY, SPEED, VALIDATION, read_journal
+from recipes.stage import LOGS
 
 if TYPE_CHECKING:
     from pretrain.preflight import Job
 
+NO_FIGURES = ("step", "tokens", "bytes")
+
 
 class Mirror(Protocol):
-    def write(self, kind: str, row: dict[str, Any]) -> None: ...
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        """Steps never go back."""
 
     def close(self) -> None: ...
 
@@ -33,68 +38,86 @@ def check(names: Sequence[str]) -> None:
 
 
 def open_mirrors(job: "Job", step: int) -> list[Mirror]:
-    """Of a run that goes on after `step`."""
-    made: dict[str, Callable[[Job, int], Mirror]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
-    return [made[name](job, step) for name in job.cadence.observers]
+    """Of a run that goes on after `step`: they have been told all up to there."""
+    made: dict[str, Callable[[Job], Mirror]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
+    mirrors = [made[name](job) for name in job.cadence.observers]
+    if mirrors:
+        for at, told in history(job.folder, step):
+            for mirror in mirrors:
+                mirror.write(at, told)
+    return mirrors
+
+
+def history(folder: Path, step: int) -> list[tuple[int, dict[str, float]]]:
+    """What the journals hold of each step up to `step`."""
+    told: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for file in (METRICS, SPEED, VALIDATION, ON_THE_WAY):
+        for row in read_journal(folder / file):
+            kind = f"validation/{row['name']}" if "name" in row else "speed" if file == SPEED else "train"
+            told[row["step"]].update(figures(kind, row))
+    return sorted((at, row) for at, row in told.items() if at <= step)
 
 
 def figures(kind: str, row: dict[str, Any]) -> Iterator[tuple[str, float]]:
     """`train/loss`, 2.5: the numbers of a row."""
     for name, value in row.items():
-        if name != "step" and isinstance(value, int | float):
+        if name not in NO_FIGURES and isinstance(value, int | float):
             yield f"{kind}/{name}", value
 
 
 class TensorBoard:
-    """Event files in `logs/tensorboard`: tensorboard --logdir RESULTS shows all stages under it."""
+    """Event files in `logs/tensorboard`, written anew by each start: tensorboard --logdir RESULTS shows all stages under it."""
 
-    def __init__(self, job: "Job", step: int) -> None:
+    def __init__(self, job: "Job") -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer: Any = SummaryWriter(str(job.folder / LOGS / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
+        folder = job.folder / LOGS / "tensorboard"
+        shutil.rmtree(folder, ignore_errors=True)
+        self.writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
 
-    def write(self, kind: str, row: dict[str, Any]) -> None:
-        for name, value in figures(kind, row):
-            self.writer.add_scalar(name, value, row["step"])
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         self.writer.close()
 
 
 class WeightsAndBiases:
-    """A run a stage, in the project of its page. Where and whether it is sent, W&B's own variables say: WANDB_MODE, WANDB_ENTITY.
-    `logs/wandb/mirrored.json` has the last step told, for each run and kind of row."""
+    """A run a stage, in the project of its page, and a further one of the same group after each rewind of a guard: what was told
+    cannot be taken back. Where and whether it is sent, W&B's own variables say: WANDB_MODE, WANDB_ENTITY."""
 
-    def __init__(self, job: "Job", step: int) -> None:
+    def __init__(self, job: "Job") -> None:
         import wandb
 
         folder = job.folder / LOGS / "wandb"
         folder.mkdir(parents=True, exist_ok=True)
-        rewinds = len(read_rewinds(job.folder))
-        name = f"{job.stage.name}-{job.stage.fingerprint}"
-        self.id = f"{name}-rewind{rewinds}" if rewinds else name
-        self.file = folder / "mirrored.json"
-        self.told: dict[str, int] = json.loads(self.file.read_text()) if self.file.is_file() else {}
-        self.run = wandb.init(
-            project=job.stage.page.replace("/", "-"),
-            group=name,
-            name=self.id,
-            id=self.id,
-            resume="allow",
-            dir=str(folder),
-            config=job.stage.params,
-            settings=wandb.Settings(console="off", silent=True),
-        )
-        self.run.define_metric("*", step_metric="step")
+        name, rewinds = f"{job.stage.name}-{job.stage.fingerprint}", len(read_rewinds(job.folder))
+        identity = f"{name}-rewind{rewinds}" if rewinds else name
+        try:
+            self.run = wandb.init(
+                project=job.stage.page.replace("/", "-"),
+                group=name,
+                name=identity,
+                id=identity,
+                resume="allow",
+                dir=str(folder),
+                config=job.stage.params,
+                settings=wandb.Settings(console="off", silent=True),
+            )
+        except wandb.Error as error:
+            raise ValueError(
+                f"cadence.observers names wandb, which does not begin: {error} Set WANDB_MODE=offline to send it later, or leave "
+                "wandb out"
+            ) from error
+        self.next_step = self.run.starting_step  # what the server has stops before it; 0 when there is no server to ask
+        for earlier in (folder / "wandb").glob(f"offline-run-*-{identity}"):
+            if earlier != Path(self.run.dir).parent:
+                shutil.rmtree(earlier)  # all that it may hold is told again
 
-    def write(self, kind: str, row: dict[str, Any]) -> None:
-        """A row of a kind whose step was told before is left out."""
-        key = f"{self.id} {kind}"
-        if row["step"] <= self.told.get(key, -1):
-            return
-        self.told[key] = row["step"]
-        write_atomically(self.file, json.dumps(self.told, indent=2).encode())
-        self.run.log({"step": row["step"], **dict(figures(kind, row))})
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        if step >= self.next_step:
+            self.run.log(figures, step=step)
 
     def close(self) -> None:
         self.run.finish()

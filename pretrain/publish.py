@@ -40,7 +40,7 @@ def publish(job: Job, started: float) -> None:
             "guards": {"skipped_steps": len(metrics) - len(losses), "rewinds": len(read_rewinds(folder))},
             "ledger": rows,
             "parameters": cost.num_parameters(params.model),
-            "flops_per_token": cost.flops_per_token(params.model, params.sequence_length),
+            "flops_per_token": cost.flops_per_token(params.model, ledger.read_index(folder).attended_length),
             "tokens_per_second": measured.get("tokens_per_second"),
             "speed": measured,
             "checkpoint": checkpoints[0].relative_to(folder).as_posix(),

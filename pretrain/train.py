@@ -1,7 +1,7 @@
 """The training loop, top to bottom: build, resume, step, log, validate, save.
 
 After any interruption and a second run, the stage's output files are byte for byte those of an undisturbed run: what a step does
-depends on the checkpoint before it and the step's number alone, and no time is written outside `logs/`.
+depends on the checkpoint before it, the step's number and what guards have decided, and no time is written outside `logs/`.
 
 Imported by `python -m pretrain FOLDER` after everything was checked that needs no torch, and after the backend was chosen.
 """
@@ -14,9 +14,11 @@ from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from pretrain import certificate, convert, model, optim, parallel
 from pretrain.backend import Backend
+from pretrain.blend import open_blend
 from pretrain.checkpoint import digest, files, find, state
 from pretrain.checkpoint.save import Saver
-from pretrain.data import Batches, HeldOut, open_blend
+from pretrain.data import Batches, HeldOut
+from pretrain.ema import Ema
 from pretrain.ending import Diverged, Interruption
 from pretrain.forward import forward_step, loss_and_tokens
 from pretrain.guards import Alarm, open_guard
@@ -46,6 +48,7 @@ class Training:
         self.chunks = model.build(job.params.model, length, precision, backend, job.parallelism)
         self.model = model.wrap(self.chunks, job.parallelism.overlap)
         self.optimizer = optim.build(self.model, job.params.optimizer, backend)
+        self.ema = Ema(self.optimizer, job.params.ema_decay)
         self.forward_backward = get_forward_backward_func()
         self.saver = Saver(job.folder, layout, is_async=job.cadence.save == "async")
         log.info("%s on %s, layers: %s", job.params.precision, backend.device, backend)
@@ -55,15 +58,17 @@ class Training:
     def run(self, interruption: Interruption) -> str | None:
         """None when the last step is done, else why training stopped before: a checkpoint was saved then."""
         steps = self.params.steps
-        step = self._resume()
+        step = self.resume()
         reason: str | None = None
         while step < steps and reason is None:
             step += 1
-            done = self._step(step, interruption)
+            done = self.step(step, interruption)
             if done.alarm is not None and done.alarm.then == "rewind":
                 step = self._go_back(step, done, done.alarm)
                 continue
             self.guard.note(step, done.loss, done.alarm)
+            if done.alarm is not None and self.layout.is_first:
+                self.guard.write(self.job.folder)
             self.watch.step(step, done)
             is_last = step == steps
             if is_last or done.must_stop or step == self.first + 1 or step % self.job.cadence.log_every_steps == 0:
@@ -78,7 +83,7 @@ class Training:
         self._leave(step, reason)
         return reason
 
-    def _step(self, step: int, interruption: Interruption) -> Outcome:
+    def step(self, step: int, interruption: Interruption) -> Outcome:
         """One optimizer step. Its update is not made when a guard objects."""
         lap = self.watch.stopwatch.lap
         lr = learning_rate(self.params.lr, step, self.params.steps)
@@ -107,6 +112,7 @@ class Training:
         alarm = self.guard.judge(loss, grad_norm)
         if alarm is None:
             optim.update(self.optimizer, grad_norm)
+            self.ema.update()
         elif alarm.then == "stop":
             raise Diverged(
                 f"step {step}: {alarm.why}: training has diverged, and nothing after the last checkpoint was kept. Lower lr.peak "
@@ -124,18 +130,19 @@ class Training:
 
     # ------------------------------------------------------------------------------------------------ resume
 
-    def _resume(self) -> int:
+    def resume(self) -> int:
         """Fills model and optimizer, opens data and journals; returns the step that they stand after."""
         folder = self.job.folder
         if self.layout.is_first:
             files.drop_unfinished(folder)
         found = find.newest(folder, self.layout)
         if found is not None:
-            self.first = state.load(found, self.chunks, self.optimizer)
+            self.first = state.load(found, self.chunks, self.optimizer, self.ema)
             log.info("going on after step %s of %s", f"{self.first:,}", f"{self.params.steps:,}")
         else:
             self.first = 0
             self._begin()
+            self.ema.begin()
         self.guard = open_guard(folder, self.params.guards, self.first, self.layout)
         self.batches = Batches(self.blend, self.params, self.layout, self.first, self.guard)
         now = self._digest(self.first)
@@ -168,7 +175,7 @@ class Training:
             certificate.forget_rows(folder, to)
             self.guard.rewind(step, alarm, [*cut(folder / METRICS, to), self.watch.row(step, done)])
             self.guard.write(folder)
-        return self._resume()
+        return self.resume()
 
     def _begin(self) -> None:
         """From the Hugging Face weights, or from a checkpoint of the init stage."""
@@ -207,21 +214,27 @@ class Training:
         is_next = following == self.guard.batch_of(step + 1)
         batches = self.batches.ahead() if is_next else self.batches.read(following)
         tensors = [tensor for batch in batches for tensor in batch if tensor is not None]
-        return digest.digest(self.chunks, self.optimizer, tensors, self.layout)
+        return digest.digest(self.chunks, self.optimizer, tensors, self.layout, self.ema.averages)
 
     # ------------------------------------------------------------------------------------------------ validate, save, leave
 
     def _validate(self, step: int) -> None:
         with model.whole_weights(self.model):
-            for name, held_out in self.held_out.items():
-                loss, tokens = held_out_loss(held_out, self.model, self.layout)
-                self.watch.validation(step, name, loss, tokens, self.text_bytes[name])
+            self._measure(step)
+            if self.ema.is_on and step > 0:
+                with self.ema.as_weights(self.model):
+                    self._measure(step, "_ema")
         self.watch.stopwatch.restart()
+
+    def _measure(self, step: int, of_what: str = "") -> None:
+        for name, held_out in self.held_out.items():
+            loss, tokens = held_out_loss(held_out, self.model, self.layout)
+            self.watch.validation(step, name + of_what, loss, tokens, self.text_bytes[name])
 
     def _save(self, step: int) -> None:
         self.watch.sync()
         with model.whole_weights(self.model):
-            self.saver.begin(step, self.chunks, self.optimizer, self._digest(step))
+            self.saver.begin(step, self.chunks, self.optimizer, self._digest(step), self.ema)
         self._drop_old()
         self.watch.stopwatch.lap("save")
 

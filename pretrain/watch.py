@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pretrain import cost, observers
+from pretrain import cost, ledger, observers
 from pretrain.guards import Alarm
 from pretrain.metrics import METRICS, ON_THE_WAY, SPEED, VALIDATION, Journal, finite, read_journal
 from pretrain.parallel import Layout
@@ -71,9 +71,10 @@ class Watch:
         self.dropped = self.metrics.dropped
         self.last_progress = 0.0
         self.mirrors = observers.open_mirrors(job, step)
+        length = ledger.read_index(folder).attended_length
         self.flops = {
-            "mfu": cost.flops_per_token(params.model, params.sequence_length),
-            "mfu_full_attention": cost.flops_per_token(params.model, params.sequence_length, is_causal=False),
+            "mfu": cost.flops_per_token(params.model, length),
+            "mfu_full_attention": cost.flops_per_token(params.model, length, is_causal=False),
         }
         self.peak_flops = job.cluster.peak_tflops * 1e12 * layout.world_size
 
@@ -124,7 +125,7 @@ class Watch:
             bits = loss * tokens / math.log(2) / text_bytes
             row = {"step": step, "name": name, "loss": loss, "bits_per_byte": bits, "tokens": tokens, "bytes": text_bytes}
             journal.write(**row)
-            self._mirror(f"validation/{name}", {"step": step, "loss": loss, "bits_per_byte": bits})
+            self._mirror(f"validation/{name}", row)
             log.info("validation %s | loss %.4f on %s tokens | %.4f bits per byte", name, loss, f"{tokens:,}", bits)
 
     def sync(self) -> None:
@@ -141,7 +142,7 @@ class Watch:
 
     def _mirror(self, kind: str, row: dict[str, Any]) -> None:
         for mirror in self.mirrors:
-            mirror.write(kind, row)
+            mirror.write(row["step"], dict(observers.figures(kind, row)))
 
 
 def speed(folder: Path) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What `why` and `diff` print: the way of a document stage by stage, and tables of what differs."""
+"""What `why`, `spike` and `diff` print: the way of a document stage by stage, what a batch holds, and tables of what differs."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,6 +10,7 @@ from rich.table import Table
 COLOURS = {"kept": "green", "tokenized": "green", "blended": "green", "dropped": "red"}
 MAX_ROWS = 30  # of a table; --json has all
 MAX_CHARS = 200  # of one value
+MAX_STEPS = 10  # named of those that saw a document
 
 
 def print_fates(console: Console, record: dict[str, Any]) -> None:
@@ -78,6 +79,45 @@ def _leaf(value: Any) -> str:
         return _value(value)
     told = [f"{key} {_leaf(part)}" for key, part in value.items() if part not in (0, None, {}, [])]
     return f"({', '.join(told)})" if told else "(all 0)"
+
+
+# ---------------------------------------------------------------------------------------------------- spikes
+
+
+def print_spike(console: Console, record: dict[str, Any]) -> None:
+    for row in record["steps"]:
+        figures = f"loss {_value(row.get('loss'))}, gradient norm {_value(row.get('grad_norm'))}"
+        skipped = f", skipped: {row['skipped']}" if "skipped" in row else ""
+        console.print(f"step {row['step']:,}, batch {row['batch']:,}: {figures}{skipped}")
+    if record["left_out"]:
+        console.print("a guard went back in this step: these batches were left out, and others took their place")
+    documents = record["documents"]
+    told = f"{record['tokens']:,} tokens of {len(documents):,} documents, beside {record['neighbours']} batches around"
+    console.print(told)
+    for kind, rows in record["shares"].items():
+        columns = (kind, "tokens", "share", "around", *(["asked"] if kind == "dataset" else []))
+        keys = ("share", "share_around", *(["share_asked"] if kind == "dataset" else []))
+        texts = ([_value(row[kind]), f"{row['tokens']:,}", *(_share(row[key]) for key in keys)] for row in rows)
+        _print_table(console, f"By {kind}", columns, texts, num_words=1)
+    repeated = (
+        [*_named(row), str(row["samples"]), _steps(row["seen_in_steps"][:MAX_STEPS], len(row["seen_in_steps"]))]
+        for row in record["repeated"]
+    )
+    _print_table(console, "Documents in several samples", ("dataset", "id", "url", "samples", "steps"), repeated)
+    for title, key in (("Longest pieces", "longest"), ("Most monotonous pieces", "monotonous")):
+        columns = ("dataset", "id", "url", "tokens", "commonest token")
+        pieces = ([*_named(row), f"{row['num_tokens']:,}", _share(row["commonest_token_share"])] for row in record[key])
+        _print_table(console, title, columns, pieces, num_words=3)
+    texts = ([*_named(row), f"{row['tokens']:,}"] for row in documents)
+    _print_table(console, "Documents", ("dataset", "id", "url", "tokens"), texts, num_words=3)
+
+
+def _named(row: dict[str, Any]) -> list[str]:
+    return [row["dataset"], row["id"], row["url"] or ""]
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}"
 
 
 # ---------------------------------------------------------------------------------------------------- differences

@@ -13,7 +13,7 @@ from recipes.stage import write_stage
 from slurm.completion import OverrideType, PageType
 from slurm.console import as_json, complain, console, print_json, shown, takes_page, tells_mistakes
 from slurm.plan import Plan, plan, refuse_problems
-from slurm.questions import diff, trace, why
+from slurm.questions import diff, spike, trace, why
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -232,7 +232,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
         click.echo(shown(folder))
 
 
-for command in (trace, why, diff):
+for command in (trace, spike, why, diff):
     main.add_command(command)
 
 if __name__ == "__main__":

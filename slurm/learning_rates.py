@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pretrain.schedule import in_words, learning_rate
-from recipes.schema import TrainParams
+from recipes.schema import AverageParams, TrainParams
 from recipes.stage import Stage
 from slurm.display import human
 from slurm.plan import Plan
@@ -18,9 +18,9 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 
 def learning_rates(plan: Plan) -> list[dict[str, Any]]:
     """A row for each curve: the stages that share it, tokens seen before its first step, and points (tokens seen, rate)."""
-    stages = {str(stage.folder): stage for stage in plan.stages if stage.do == "train" and stage.page == plan.page}
+    stages = {str(stage.folder): stage for stage in plan.stages if stage.page == plan.page}
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for stage in stages.values():
+    for stage in (stage for stage in plan.stages if stage.do == "train" and stage.page == plan.page):
         params = TrainParams.model_validate(stage.params)
         first, length = _tokens_before(stage, stages), params.global_batch_size * params.sequence_length
         steps = [1 + (params.steps - 1) * i // (NUM_POINTS - 1) for i in range(NUM_POINTS)]
@@ -36,12 +36,16 @@ def learning_rates(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _tokens_before(stage: Stage, stages: dict[str, Stage]) -> int:
-    """On the way of its weights since the base; a stage of another page ends that way."""
+    """On the way of its weights since the base, through an average on that of its first member; a stage of another page ends the
+    way."""
     params = TrainParams.model_validate(stage.params)
-    before = stages.get(stage.input("init")) if params.init_from_stage else None
+    before, step = stages.get(stage.input("init")), params.init_step
+    while before is not None and before.do == "average":
+        first = AverageParams.model_validate(before.params).members[0]
+        before, step = stages.get(before.input(f"checkpoint/{first.stage}")), first.step
     if before is None:
         return 0
-    steps = params.init_step or TrainParams.model_validate(before.params).steps
+    steps = step or TrainParams.model_validate(before.params).steps
     return _tokens_before(before, stages) + steps * params.global_batch_size * params.sequence_length
 
 

@@ -1,4 +1,5 @@
-"""Commands that ask about finished results: which documents a step saw, what became of one, how two datasets differ."""
+"""Commands that ask about finished results: which documents a step saw and what they share, what became of one,
+how two datasets differ."""
 
 import sys
 from pathlib import Path
@@ -39,6 +40,32 @@ def trace(run_: str, step: int, root: str, json_: bool) -> None:
         texts = (row["dataset"], tokens, row["source"], row["id"], row["url"])
         table.add_row(str(row["sample"]), *(escape(str(text or "")) for text in texts))
     console.print(table)
+
+
+@click.command()
+@click.argument("run_", metavar="RUN")
+@click.option("--step", type=int, required=True, help="Step that went wrong, from 1.")
+@click.option("--before", type=click.IntRange(min=0), default=0, help="So many steps before it are looked at too.")
+@click.option("--around", type=click.IntRange(min=0), default=5, help="Steps on either side that it is compared with.")
+@under_root
+@as_json
+@tells_mistakes
+def spike(run_: str, step: int, before: int, around: int, root: str, json_: bool) -> None:
+    """What the batch of a step that went wrong holds, beside those around it: datasets, sources and sites by their share of the
+    tokens, documents that repeat, the longest and the most monotonous pieces. RUN is PAGE/STAGE or a stage folder.
+
+    \b
+    midtrain spike train/demo/stable --step 130 --before 2
+    """
+    from pretrain.spike import spike as look_at
+    from slurm.answers import print_spike
+    from slurm.results import find_stage
+
+    record = look_at(find_stage(run_, Path(root)).folder, step, before=before, around=around)
+    if json_:
+        print_json(record)
+    else:
+        print_spike(console, record)
 
 
 @click.command()

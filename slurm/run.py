@@ -233,7 +233,7 @@ def commands(stage: Stage, cluster: Cluster) -> list[list[str]]:
     module = ["-m", "pretrain", str(stage.folder)]
     alone = [sys.executable, *module]
     index = [[*alone, "--index"]] if stage.do == "train" and cluster.device == "cuda" else []
-    if stage.do != "train" or cluster.processes_per_node == 1:
+    if stage.do == "export" or cluster.processes_per_node == 1:
         return [*index, alone]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={cluster.processes_per_node}"]
     return [*index, [sys.executable, *launcher, *module]]

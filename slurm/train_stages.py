@@ -140,15 +140,29 @@ class Page:
             self.planner.outside.warn(
                 f"{stage.name}: `continue: true` changes nothing: {spec.init} has seen none of its datasets"
             )
-        if params.continues_data or not again:
+        if not again:
             return
         tokens = params.steps * self.recipe.tokens_per_step
+        if params.continues_data:
+            for dataset in again:
+                self._tell_what_is_left(stage, dataset, seen[dataset], params.blend[dataset] * tokens)
+            return
         told = [
             dataset + _epochs(stage.inputs[f"dataset/{dataset}"], seen[dataset] + params.blend[dataset] * tokens)
             for dataset in again
         ]
         way_out = "; `continue: true` goes on where it stopped" if spec.begins_from.stage in self.recipe.trainings else ""
         self.planner.outside.warn(f"{stage.name} draws anew from datasets that {spec.init} has seen: {', '.join(told)}{way_out}")
+
+    def _tell_what_is_left(self, stage: Stage, dataset: str, seen: float, asked: float) -> None:
+        """A repeat that a stage which continues its data makes because too little is left."""
+        whole = _train_tokens(stage.inputs[f"dataset/{dataset}"])
+        left = whole - seen % whole if whole else asked
+        if left < asked:
+            self.planner.outside.warn(
+                f"{stage.name} asks for {asked:,.0f} tokens of {dataset}, of which about {left:,.0f} are left: after these, "
+                "documents that were seen come once more"
+            )
 
     # ------------------------------------------------------------------------------------------------ datasets
 
@@ -213,9 +227,13 @@ def _tokens_before(recipe: TrainRecipe, name: str) -> dict[str, float]:
 
 
 def _epochs(dataset: Input, tokens: float) -> str:
-    if not is_finished(dataset.location):
-        return ""
-    return f" ({tokens / read_manifest(Path(dataset.location))['counts']['tokens']['train']:.2f} epochs in total)"
+    whole = _train_tokens(dataset)
+    return f" ({tokens / whole:.2f} epochs in total)" if whole else ""
+
+
+def _train_tokens(dataset: Input) -> int:
+    """0 while they are not made yet."""
+    return int(read_manifest(Path(dataset.location))["counts"]["tokens"]["train"]) if is_finished(dataset.location) else 0
 
 
 def _same_tokenizer(one: str, other: str) -> bool:

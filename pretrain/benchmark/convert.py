@@ -49,19 +49,19 @@ def comparisons(model: Model, scratch: Path) -> Iterator[dict[str, Any]]:
     folders = Folders(*(scratch / name for name in ("base", "checkpoint", "hf")))
     for folder in astuple(folders):
         folder.mkdir(parents=True)
-    _alone(_make_base, model, folders.base)
+    alone(make_base, model, folders.base)
     for name, part, item_bytes in (
         ("Hugging Face -> Megatron, bf16 on one rank", _load, 2),
         ("checkpoint -> safetensors, bf16", _write, 2),
         ("the parity gate, float32", _gate, 4),
     ):
-        measured = _alone(part, model, folders)
+        measured = alone(part, model, folders)
         least = item_bytes * (cost.num_parameters(model) + max(prod(s) for s in convert.hugging_face_shapes(model).values()))
         peak = measured.pop("peak")
         yield {"what": name, "ours": peak, "reference": least, "ratio": round(peak / least, 3), "limit": LIMIT, **measured}
 
 
-def _alone(part: Callable[..., Any], *arguments: Any) -> Any:
+def alone(part: Callable[..., Any], *arguments: Any) -> Any:
     """In a new process, so that nothing but this part is measured."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=_be_quiet) as process:
         return process.submit(part, *arguments).result()
@@ -74,13 +74,17 @@ def _be_quiet() -> None:
 # ---------------------------------------------------------------------------------------------------- the parts
 
 
-def _make_base(model: Model, base: Path) -> None:
+def make_base(model: Model, base: Path) -> None:
+    """Random matrices, and norms of ones."""
     import torch
     from transformers import LlamaConfig
 
     shapes = convert.hugging_face_shapes(model)
     generator = torch.Generator().manual_seed(SEED)
-    tensors = ((name, torch.randn(shape, generator=generator) * model.init_std) for name, shape in shapes.items())
+    tensors = (
+        (name, torch.ones(shape) if len(shape) == 1 else torch.randn(shape, generator=generator) * model.init_std)
+        for name, shape in shapes.items()
+    )
     weights.write(base, tensors, shapes, "bfloat16", SHARD)
     rope: dict[str, Any] = {"rope_type": "default", "rope_theta": model.rope_theta}
     if model.rope_scaling_factor:

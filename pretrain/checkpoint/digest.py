@@ -26,11 +26,15 @@ PARTS = ("weights", "optimizer", "random", "next_batch")
 
 
 def digest(
-    chunks: "Sequence[GPTModel]", optimizer: "MegatronOptimizer", next_batch: Iterable[torch.Tensor], layout: Layout
+    chunks: "Sequence[GPTModel]",
+    optimizer: "MegatronOptimizer",
+    next_batch: Iterable[torch.Tensor],
+    layout: Layout,
+    averages: Iterable[torch.Tensor] = (),
 ) -> dict[str, Any]:
-    """All processes call this together."""
+    """All processes call this together. `averages` of the weights are named with the optimizer."""
     weights = [tensor for chunk in chunks for _, tensor in sorted(chunk.named_parameters())]
-    states = [*_optimizer_tensors(optimizer)]
+    states = [*_optimizer_tensors(optimizer), *averages]
     mine = dict(zip(PARTS, (_name(weights), _name(states), _name(_random_states(layout)), _name(next_batch)), strict=True))
     return {"layout": describe(layout), "processes": on_every_process(mine, layout)}
 

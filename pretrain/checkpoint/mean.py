@@ -1,8 +1,8 @@
-"""The weighted mean of checkpoints' weights, as a checkpoint: one process, tensor by tensor, whatever the layouts that wrote them.
+"""The weighted mean of checkpoints' weights, as a checkpoint: one process, tensor by tensor, whatever layouts wrote them.
 
 Of each member the float32 weights are read (the optimizer's, where it has one), summed in float64 in the page's order and kept in
 float32, so that the same members give the same bytes. There is no optimizer state: a mean of AdamW's moments belongs to no step.
-Needs the memory of the largest tensor about five times.
+Needs the memory of the largest tensor, in float32, about six times (measured: 5.7), whatever the number of members.
 
 Own writer on torch's FileSystemWriter, as everywhere in this folder: `dist_checkpointing.save` wants the whole model in memory.
 """
@@ -27,7 +27,8 @@ COPIED = "metadata.json"  # says which format it is
 
 
 def write_mean(folder: Path, members: Sequence[tuple[Path, float]], on_progress: Callable[[int, int], None]) -> Path:
-    """Publishes the mean of checkpoints by their weights as step 0 of a stage. `on_progress` hears tensors done, and of how many."""
+    """Publishes the mean of checkpoints, each with its weight, as a stage's step 0. `on_progress` hears tensors done, and of how
+    many. ValueError where they are of different models."""
     sources = [SavedModel(path).in_float32() for path, _ in members]
     _check_shapes(sources)
     making = files.begin(folder, 0)

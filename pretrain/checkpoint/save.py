@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from megatron.core.models.gpt.gpt_model import GPTModel
     from megatron.core.optimizer.optimizer import MegatronOptimizer
 
+    from pretrain.ema import Ema
+
 
 @dataclass
 class _Pending:
@@ -62,7 +64,12 @@ class Saver:
         self.pending: _Pending | None = None
 
     def begin(
-        self, step: int, chunks: "Sequence[GPTModel]", optimizer: "MegatronOptimizer", digest: dict[str, Any]
+        self,
+        step: int,
+        chunks: "Sequence[GPTModel]",
+        optimizer: "MegatronOptimizer",
+        digest: dict[str, Any],
+        ema: "Ema | None" = None,
     ) -> None:
         self.finish()
         making = files.step_folder(self.folder, step).with_name(f".step_{step:08d}.tmp")
@@ -74,7 +81,7 @@ class Saver:
             group = parallel_state.get_data_parallel_group(with_context_parallel=True)
             strategy = FullyParallelSaveStrategyWrapper(strategy, group)
         about = metadata()
-        state = sharded_state(chunks, optimizer, about, is_loading=False)
+        state = sharded_state(chunks, optimizer, about, ema, is_loading=False)
         state["step"] = step
         recorded = {name: value for name, value in about.items() if name != "dp_cp_group"}
         try:

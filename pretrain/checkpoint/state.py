@@ -6,15 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from megatron.core import dist_checkpointing, parallel_state
+from megatron.core.dist_checkpointing.utils import add_prefix_for_sharding, extract_sharded_tensors_and_factories
 
 if TYPE_CHECKING:
     from megatron.core.models.gpt.gpt_model import GPTModel
     from megatron.core.optimizer.optimizer import MegatronOptimizer
 
+    from pretrain.ema import Ema
 
-def load(path: Path, chunks: "Sequence[GPTModel]", optimizer: "MegatronOptimizer | None") -> int:
-    """Fills the model and, unless None, the optimizer. Returns the step that the checkpoint was saved after."""
-    state = sharded_state(chunks, optimizer, metadata(), is_loading=True)
+
+def load(
+    path: Path, chunks: "Sequence[GPTModel]", optimizer: "MegatronOptimizer | None", ema: "Ema | None" = None, kind: str = ""
+) -> int:
+    """Fills the model and, unless None, the optimizer and the average. Returns the step that the checkpoint was saved after.
+    `kind` EMA: the model gets the average that the checkpoint has."""
+    state = sharded_state(chunks, optimizer, metadata(), ema, is_loading=True)
+    tensors, _ = extract_sharded_tensors_and_factories({name: state[name] for name in _names(chunks)})
+    add_prefix_for_sharding(tensors, kind)
     loaded = dist_checkpointing.load(state, str(path))
     for name, chunk in zip(_names(chunks), chunks, strict=True):
         chunk.load_state_dict(loaded[name])
@@ -22,18 +30,27 @@ def load(path: Path, chunks: "Sequence[GPTModel]", optimizer: "MegatronOptimizer
         _keep_own_settings(optimizer, loaded["optimizer"])
         with torch.no_grad():
             optimizer.load_state_dict(loaded["optimizer"])
+    if ema is not None and ema.is_on:
+        ema.load(loaded["ema"])
     return int(loaded["step"])
 
 
 def sharded_state(
-    chunks: "Sequence[GPTModel]", optimizer: "MegatronOptimizer | None", about: dict[str, Any], *, is_loading: bool
+    chunks: "Sequence[GPTModel]",
+    optimizer: "MegatronOptimizer | None",
+    about: dict[str, Any],
+    ema: "Ema | None" = None,
+    *,
+    is_loading: bool,
 ) -> dict[str, Any]:
     state: dict[str, Any] = {
         name: chunk.sharded_state_dict(metadata=about) for name, chunk in zip(_names(chunks), chunks, strict=True)
     }
+    model = dict(state)
     if optimizer is not None:
-        model = dict(state)
         state["optimizer"] = optimizer.sharded_state_dict(model, is_loading=is_loading, metadata=about)
+    if ema is not None and ema.is_on:
+        state["ema"] = ema.sharded_state(model, is_loading=is_loading)
     return state
 
 

@@ -98,6 +98,12 @@ def _training(run: Run) -> list[Concern]:
         if is_number(asked) and is_number(delivered) and abs(asked - delivered) > MAX_SHARE_DIFFERENCE:
             text = f"the blend asked for {share(asked)} of {name} and delivered {share(delivered)}"
             concerns.append(Concern(run.record.name, text))
+    guards = run.record.numbers("details", "guards")
+    if guards.get("rewinds") or guards.get("skipped_steps"):
+        times = _many(guards.get("rewinds", 0), "time", "times")
+        skipped = _many(guards.get("skipped_steps", 0), "step", "steps")
+        text = f"guards went back {times} and left the updates of {skipped} out: guards.jsonl says why"
+        concerns.append(Concern(run.record.name, text))
     if run.metrics is None:
         concerns.append(Concern(run.record.name, "its loss by step (metrics.jsonl) is not there; no curve is drawn"))
     elif run.metrics.num_damaged:

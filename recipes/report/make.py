@@ -16,15 +16,17 @@ from markupsafe import Markup
 
 from recipes.manifest import publish
 from recipes.report import figures
+from recipes.report.averages import read_averages
 from recipes.report.clusters import cluster_sizes
 from recipes.report.concerns import find_concerns
 from recipes.report.formulas import has_formulas, katex_scripts, katex_style, mark_formulas, script_hash
 from recipes.report.funnel import read_datasets
+from recipes.report.held_out import held_out_plots, held_out_table
 from recipes.report.lineage import lineage_svg
 from recipes.report.record import Record, flat, read_records
 from recipes.report.samples import Samples, samples_of
 from recipes.report.scores import histograms
-from recipes.report.training import plots, read_blends, read_checkpoints, read_runs, validation_table
+from recipes.report.training import plots, read_blends, read_checkpoints, read_runs
 from recipes.stage import MANIFEST, read_stage, write_atomically
 
 REPORT = "report.html"
@@ -75,8 +77,9 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
             datasets=[dataset for dataset in datasets if dataset.steps],
             others=[dataset for dataset in datasets if not dataset.steps],
             checkpoints=checkpoints,
-            validation=validation_table(runs),
-            plots=plots(runs),
+            validation=held_out_table(runs),
+            plots=[*plots(runs), *held_out_plots(runs)],
+            averages=read_averages(records),
             blends=read_blends(runs),
             concerns=find_concerns(records, datasets, runs, checkpoints, missing),
             lineage=lineage_svg(records, colours),

@@ -79,7 +79,8 @@ def read_records(folders: Iterable[Path]) -> list[Record]:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Of each step, in order: tokens of this stage seen after it, loss, learning rate."""
+    """Of each step, in order: tokens of this stage seen after it, loss, learning rate. Steps that a guard skipped and that have
+    no loss are left out."""
 
     tokens: list[float]
     loss: list[float]
@@ -99,6 +100,8 @@ def read_metrics(record: Record) -> Metrics | None:
         except ValueError:  # UnicodeDecodeError is one
             row = None
         row = row if isinstance(row, dict) else {}
+        if "skipped" in row and row.get("loss") is None:
+            continue
         figures = [float(row[key]) for key in ("tokens_seen", "loss", "lr") if is_number(row.get(key))]
         if len(figures) < 3:
             damaged += 1

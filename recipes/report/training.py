@@ -31,6 +31,11 @@ class Run:
         return self.record.numbers("details", "validation")
 
     @property
+    def validation_before(self) -> dict[str, Any]:
+        """Of the weights that the stage began from."""
+        return self.record.numbers("details", "validation_before")
+
+    @property
     def final_loss(self) -> Any:
         return self.record.number("details", "loss", "last")
 
@@ -70,7 +75,7 @@ class Blend:
 
 def read_runs(records: Sequence[Record]) -> list[Run]:
     stages = [record for record in records if record.do == "train"]
-    by_name = {record.made: record for record in stages}
+    trained_or_averaged = {record.made: record for record in records if record.do in ("train", "average")}
     begun_from = {record.inputs.get("init") for record in stages}
     exported = {r.inputs.get("checkpoint"): r.stage.removeprefix("export_") for r in records if r.do == "export"}
     runs: list[Run] = []
@@ -82,7 +87,7 @@ def read_runs(records: Sequence[Record]) -> list[Run]:
                 record=record,
                 label=exported.get(record.made, record.stage),
                 colour=num_ends % NUM_COLOURS + 1 if is_end else 0,
-                first_token=_tokens_before(record, by_name),
+                first_token=_tokens_before(record, trained_or_averaged),
                 metrics=read_metrics(record),
             )
         )
@@ -93,12 +98,18 @@ def read_runs(records: Sequence[Record]) -> list[Run]:
 def _tokens_before(record: Record, by_name: dict[str, Record]) -> float:
     """A stage that begins on the way of another one has seen that one's tokens up to its branch point."""
     seen, tokens = {record.made}, 0.0
-    before = by_name.get(record.inputs.get("init", ""))
+    before = by_name.get(_begun_from(record))
     while before is not None and before.made not in seen:
         seen.add(before.made)
         tokens += _tokens_after(before, record.number("params", "init_step"))
-        record, before = before, by_name.get(before.inputs.get("init", ""))
+        record, before = before, by_name.get(_begun_from(before))
     return tokens
+
+
+def _begun_from(record: Record) -> str:
+    """The stage whose weights these were first; of an average, that of its first member."""
+    members = [made for role, made in record.inputs.items() if role.startswith("checkpoint/")]
+    return record.inputs.get("init", members[0] if members else "")
 
 
 def _tokens_after(record: Record, step: Any) -> float:
@@ -126,18 +137,6 @@ def read_checkpoints(records: Sequence[Record], runs: Sequence[Run]) -> list[Che
             )
         )
     return checkpoints
-
-
-def validation_table(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """A row a held-out set: the loss of every run, and which of them is the lowest of the row."""
-    names = list(dict.fromkeys(name for run in runs for name in run.validation))
-    rows = []
-    for name in names:
-        losses = [run.validation.get(name) for run in runs]
-        known = [loss for loss in losses if loss is not None]
-        best = min(known) if len(known) > 1 else None
-        rows.append({"name": name, "cells": [{"loss": loss, "is_best": loss is not None and loss == best} for loss in losses]})
-    return rows
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class TrainRecipe(Strict):
             init_step=self.init_step_of(name),
             continues_data=stage.continues_data,
             blend=blend,
-            ema_decay=stage.ema and stage.ema.decay_a_step(self.tokens_per_step),
+            ema_decay=stage.ema.decay_a_step(self.tokens_per_step) if stage.ema else None,
             guards=self.guards,
             validation=self.validation,
             validation_sequences=self.validation_sequences,

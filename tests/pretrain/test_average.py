@@ -97,6 +97,15 @@ def test_the_moments_of_one_stage_are_averaged(world: World, decays: dict[str, P
     assert details["members"][0]["validation"]["held_out"] == next(row["loss"] for row in on_the_way if row["step"] == 2)
 
 
+def test_what_an_interrupted_run_left_behind_is_made_anew(world: World, merge: Path, decays: dict[str, Path]) -> None:
+    folder = average_stage(world, "interrupted", MERGE, decays)
+    for rest in (".step_00000000.tmp", "step_00000000"):
+        (folder / "checkpoints" / rest).mkdir(parents=True)
+        (folder / "checkpoints" / rest / "__0_0.distcp").write_bytes(b"half")
+    assert world.train(folder).status == 0
+    assert outputs(folder) == outputs(merge)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_any_layout_measures_and_makes_the_same_average(world: World, decays: dict[str, Path], merge: Path, layout: str) -> None:
     """Of members saved under that layout too."""
@@ -104,12 +113,15 @@ def test_any_layout_measures_and_makes_the_same_average(world: World, decays: di
     again = world.stage(f"again_{layout}", run={"parallelism": parallelism}, steps=2)
     assert run_together(again, processes) == [0] * processes
     stages = {"decay_a": decays["decay_a"], "decay_b": again}
-    folders = [average_stage(world, f"{layout}_{n}", MERGE, stages, **run) for n, run in (("one", {}), ("many", {"parallelism": parallelism}))]
+    folders = [
+        average_stage(world, f"{layout}_{n}", MERGE, stages, **run)
+        for n, run in (("one", {}), ("many", {"parallelism": parallelism}))
+    ]
     assert world.train(folders[0]).status == 0
     assert run_together(folders[1], processes) == [0] * processes, (folders[1] / "logs" / "rank_0.txt").read_text()
     assert outputs(folders[0]) == outputs(folders[1])
     one, many = (read_manifest(folder)["details"]["validation"]["held_out"] for folder in folders)
-    assert many == pytest.approx(one, abs=2e-2 if layout == "tensor_and_pipeline" else 1e-6)  # bf16, other sums
+    assert many == pytest.approx(one, abs=1e-3 if layout == "tensor_and_pipeline" else 1e-6)  # bf16, other sums; measured 1.6e-4
 
 
 def test_an_average_is_exported_and_trained_further(world: World, merge: Path) -> None:
@@ -144,7 +156,9 @@ def test_an_average_of_averages_goes_down_to_what_was_trained(world: World, merg
 
 def test_a_member_that_was_not_kept_is_named_with_those_that_were(world: World, decays: dict[str, Path]) -> None:
     folder = average_stage(world, "missing", [{"stage": "decay_a", "step": 1, "weight": 1.0}], decays)
-    with pytest.raises(ValueError, match=r"missing averages 1 checkpoints, but decay_a has not kept that of step 1; it kept 2, 3, 4;"):
+    with pytest.raises(
+        ValueError, match=r"missing averages 1 checkpoints, but decay_a has not kept that of step 1; it kept 2, 3, 4;"
+    ):
         average.check(read_stage(folder))
 
 
@@ -156,13 +170,17 @@ def test_stages_of_different_models_are_not_averaged(world: World, decays: dict[
         average.check(read_stage(folder))
 
 
-def test_checkpoints_of_other_shapes_are_not_averaged(world: World, decays: dict[str, Path], tmp_path: Path, megatron: None) -> None:
+def test_checkpoints_of_other_shapes_are_not_averaged(
+    world: World, decays: dict[str, Path], tmp_path: Path, megatron: None
+) -> None:
     """Where manifests say otherwise."""
     from pretrain.checkpoint.mean import write_mean
 
     other = world.stage("wide", model={**MODEL, "ffn_hidden_size": 96}, inputs={"init": make_wide(world)}, steps=1)
     assert world.train(other).status == 0
-    with pytest.raises(ValueError, match=r"different models cannot be averaged: decoder.layers.mlp.linear_fc1.weight is \[2, 128, 32\]"):
+    with pytest.raises(
+        ValueError, match=r"different models cannot be averaged: decoder.layers.mlp.linear_fc1.weight is \[2, 128, 32\]"
+    ):
         write_mean(tmp_path, [(checkpoint(decays["decay_a"]), 0.5), (checkpoint(other), 0.5)], lambda done, total: None)
 
 
@@ -183,3 +201,11 @@ def test_a_damaged_member_is_refused(world: World, decays: dict[str, Path]) -> N
     run = world.train(average_stage(world, "of_broken", MERGE, {"decay_a": broken, "decay_b": decays["decay_b"]}))
     assert run.status == 2
     assert "step_00000004 is damaged: __0_0.distcp has changed; make its stage again" in run.stderr
+
+
+def test_a_full_disk_leaves_no_average(world: World, decays: dict[str, Path]) -> None:
+    folder = average_stage(world, "no_room", MERGE, decays)
+    run = world.start(folder, file_size_limit=50_000).finish()
+    assert run.status == 1
+    assert "the average could not be written: [Errno 27] File too large; make room" in run.stderr
+    assert files.present(folder) == []

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from world import BATCH, SEQUENCE, World, make_dataset, outputs
+from rank_process import run_together
+from world import BATCH, SEQUENCE, World, make_dataset
 
 from pretrain.ledger import ledger, lineage, times_seen_before, trace
+from recipes.fingerprint import file_hash
 from recipes.manifest import read_manifest
+from recipes.schema import TrainParams
 from recipes.stage import read_stage, write_stage
 
 STILL = {"schedule": "constant", "peak": 1e-3}
@@ -18,12 +21,26 @@ PER_STEP = BATCH * SEQUENCE
 DOCUMENTS = 60
 
 
-def run(world: World, name: str, inputs: dict[str, Path] | None = None, **params: Any) -> Path:
-    """Index and ledger are the same whatever is trained: of length and learning rate this takes the cheapest."""
-    settings = {"run": {"branch_points": [6]}} if name == "stable" else {}
-    folder = world.stage(name, inputs=inputs, **settings, **{"validation": {}, "lr": STILL, "blend": {"web": 1.0}, **params})
+def planned(world: World, name: str, inputs: dict[str, Path] | None = None, **params: Any) -> Path:
+    run = {"branch_points": [6]}
+    return world.stage(name, run, inputs, **{"validation": {}, "lr": STILL, "blend": {"web": 1.0}, **params})
+
+
+def trained(world: World, name: str, inputs: dict[str, Path] | None = None, **params: Any) -> Path:
+    folder = planned(world, name, inputs, **params)
     done = world.train(folder)
     assert done.status == 0, done.stderr
+    return folder
+
+
+def indexed(world: World, name: str, inputs: dict[str, Path] | None = None, **params: Any) -> Path:
+    """Not trained: which samples a stage sees is decided before its first step."""
+    from pretrain.blend import open_blend
+    from pretrain.tokens import Vocabulary
+
+    folder = planned(world, name, inputs, **params)
+    stage = read_stage(folder)
+    open_blend(stage, TrainParams.model_validate(stage.params), Vocabulary(256, 1))
     return folder
 
 
@@ -32,27 +49,29 @@ def documents(folder: Path, steps: range, dataset: str = "web") -> list[int]:
 
 
 def row(folder: Path, dataset: str = "web") -> dict[str, Any]:
-    rows: list[dict[str, Any]] = read_manifest(folder)["details"]["ledger"]
+    rows = ledger(folder, read_stage(folder).params["steps"])
     return next(row for row in rows if row["dataset"] == dataset)
 
 
 @pytest.fixture(scope="module")
-def stable(world: World) -> Path:
+def stable(megatron: None, world: World) -> Path:
     """Sees about two thirds of web's documents in 12 steps, a third in 6."""
-    return run(world, "stable", steps=12)
+    return trained(world, "stable", steps=12)
 
 
 def test_a_stage_that_goes_on_sees_what_is_left(world: World, stable: Path) -> None:
-    folder = run(world, "goes_on", {"init": stable}, init_from_stage=True, continues_data=True, steps=3)
+    folder = trained(world, "goes_on", {"init": stable}, init_from_stage=True, continues_data=True, steps=3)
     assert not set(documents(folder, range(1, 4))) & set(documents(stable, range(1, 13)))
-    assert row(folder)["documents_touched"] > 3
-    assert row(folder)["documents_seen_before"] == 0
-    anew = run(world, "draws_anew", {"init": stable}, init_from_stage=True, steps=3)
+    [told] = read_manifest(folder)["details"]["ledger"]
+    assert told == row(folder)
+    assert told["documents_touched"] > 3
+    assert told["documents_seen_before"] == 0
+    anew = indexed(world, "draws_anew", {"init": stable}, init_from_stage=True, steps=3)
     assert row(anew)["documents_seen_before"] > 0
 
 
 def test_a_branch_goes_on_where_the_stable_stage_was_at_its_branch_point(world: World, stable: Path) -> None:
-    early = run(world, "early", {"init": stable}, init_from_stage=True, init_step=6, continues_data=True, steps=6)
+    early = indexed(world, "early", {"init": stable}, init_from_stage=True, init_step=6, continues_data=True, steps=6)
     before = set(documents(stable, range(1, 7)))
     assert not set(documents(early, range(1, 7))) & before
     assert row(early)["documents_seen_before"] == 0
@@ -63,7 +82,7 @@ def test_a_branch_goes_on_where_the_stable_stage_was_at_its_branch_point(world: 
 
 
 def test_when_all_is_used_everything_comes_once_more_and_the_ledger_says_so(world: World, stable: Path) -> None:
-    folder = run(world, "used_up", {"init": stable}, init_from_stage=True, continues_data=True, steps=16)
+    folder = indexed(world, "used_up", {"init": stable}, init_from_stage=True, continues_data=True, steps=16)
     before = set(documents(stable, range(1, 13)))
     pieces = documents(folder, range(1, 17))
     unseen = set(range(DOCUMENTS)) - before
@@ -77,8 +96,8 @@ def test_when_all_is_used_everything_comes_once_more_and_the_ledger_says_so(worl
 
 
 def test_it_goes_on_through_a_chain_of_stages(world: World, stable: Path) -> None:
-    second = run(world, "second", {"init": stable}, init_from_stage=True, init_step=6, continues_data=True, steps=3)
-    third = run(world, "third", {"init": second}, init_from_stage=True, continues_data=True, steps=4)
+    second = indexed(world, "second", {"init": stable}, init_from_stage=True, init_step=6, continues_data=True, steps=3)
+    third = indexed(world, "third", {"init": second}, init_from_stage=True, continues_data=True, steps=4)
     assert [(stage.name, steps) for stage, steps in lineage(read_stage(third))] == [("second", 3), ("stable", 6)]
     before = documents(stable, range(1, 7)) + documents(second, range(1, 4))
     assert not set(documents(third, range(1, 5))) & set(before)
@@ -90,8 +109,8 @@ def test_it_goes_on_through_a_chain_of_stages(world: World, stable: Path) -> Non
 def test_a_dataset_that_was_not_seen_is_drawn_as_ever(world: World, stable: Path) -> None:
     blend = {"web": 0.5, "cot": 0.5}
     params = {"init_from_stage": True, "steps": 3, "blend": blend}
-    folder = run(world, "goes_on_with_cot", {"init": stable}, continues_data=True, **params)
-    anew = run(world, "anew_with_cot", {"init": stable}, **params)
+    folder = indexed(world, "goes_on_with_cot", {"init": stable}, continues_data=True, **params)
+    anew = indexed(world, "anew_with_cot", {"init": stable}, **params)
     assert documents(folder, range(1, 4), "cot") == documents(anew, range(1, 4), "cot")
     assert row(folder, "cot")["documents_seen_before"] == 0
 
@@ -105,10 +124,14 @@ def test_a_dataset_of_the_same_name_that_was_made_anew_counts_as_another(world: 
     assert times_seen_before(read_stage(folder))["web"].tolist() == [0] * 20
 
 
-def test_it_is_the_same_in_another_place(world: World, stable: Path) -> None:
+def test_it_is_the_same_on_two_processes(world: World, stable: Path) -> None:
     params = {"init_from_stage": True, "continues_data": True, "steps": 3}
-    places = [run(world, name, {"init": stable}, **params) for name in ("goes_on_here", "goes_on/there")]
-    assert outputs(places[0]) == outputs(places[1])
+    folder = planned(world, "goes_on/together", {"init": stable}, **params)
+    assert run_together(folder, 2) == [0, 0]
+    alone = indexed(world, "goes_on_alone", {"init": stable}, **params)
+    hashes = [{path.name: file_hash(path) for path in (place / "index").iterdir()} for place in (folder, alone)]
+    assert hashes[0] == hashes[1]
+    assert row(folder) == row(alone)
 
 
 def test_a_stage_whose_ancestor_has_lost_its_index_does_not_begin(world: World, stable: Path, tmp_path: Path) -> None:

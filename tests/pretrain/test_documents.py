@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from rank_process import run_together
 from world import BATCH, MODEL, PARAMS, SEQUENCE, World, outputs
 
-from pretrain.ledger import trace
+from pretrain.cost import flops_per_token
+from pretrain.ledger import read_index, trace
 from pretrain.metrics import read_journal
 from pretrain.parallel import check_layout
 from recipes.manifest import read_manifest
@@ -51,7 +52,8 @@ def apart(world: World) -> Path:
 
 
 def batches(folder: Path, steps: int, micro_batch_size: int = 1) -> "list[list[Batch]]":
-    from pretrain.data import Batches, open_blend
+    from pretrain.blend import open_blend
+    from pretrain.data import Batches
     from pretrain.parallel import Layout
     from pretrain.tokens import Vocabulary
 
@@ -114,6 +116,14 @@ def test_documents_end_where_the_trace_says(apart: Path) -> None:
         rows = trace(apart, step)
         assert batch.bounds.diff().tolist() == [row["num_tokens"] for row in rows]
         assert (batch.tokens[0] == EOD).nonzero().flatten().tolist() == (batch.loss_mask[0] == 0.0).nonzero().flatten().tolist()  # type: ignore[index]
+
+
+def test_operations_are_counted_as_far_as_attention_reaches(apart: Path) -> None:
+    lengths = [row["num_tokens"] for step in range(1, 13) for row in trace(apart, step)]
+    reach = round(sum(length**2 for length in lengths) / sum(lengths))
+    assert reach < SEQUENCE
+    assert read_index(apart).attended_length == reach
+    assert read_manifest(apart)["details"]["flops_per_token"] == flops_per_token(Model.model_validate(MODEL), reach)
 
 
 # ---------------------------------------------------------------------------------------------------- loss

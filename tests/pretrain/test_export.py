@@ -41,14 +41,14 @@ def export_stage(world: World, trained: Path, name: str, **params: Any) -> Path:
     return world.write(name, "export", {**EXPORT, **params}, inputs, {"cluster": CLUSTER})
 
 
-def load_here(checkpoint: Path, params: ExportParams, threads: int) -> Any:
+def load_here(checkpoint: Path, params: ExportParams, threads: int, kind: str) -> Any:
     """As export.load does, in a process that has joined its world already."""
     from pretrain.backend import choose
     from pretrain.checkpoint import state
     from pretrain.model import build
 
     (gpt,) = build(params.model, 128, "fp32", choose("cpu"), Parallelism())
-    state.load(checkpoint, [gpt], None)
+    state.load(checkpoint, [gpt], None, kind=kind)
     return gpt.eval()
 
 
@@ -104,8 +104,8 @@ def test_a_model_that_differs_is_not_kept(world: World, trained: Path, megatron:
     monkeypatch.setattr(export, "load", load_here)
     write = export.write_weights
 
-    def write_wrongly(checkpoint: Path, params: ExportParams, folder: Path) -> int:
-        number = write(checkpoint, params, folder)
+    def write_wrongly(checkpoint: Path, params: ExportParams, folder: Path, kind: str) -> int:
+        number = write(checkpoint, params, folder, kind)
         tensors = load_file(folder / "model.safetensors")
         tensors["model.layers.1.mlp.down_proj.weight"][3, 5] += 1.0
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

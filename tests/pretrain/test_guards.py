@@ -1,4 +1,4 @@
-"""A step that looks wrong stops the run, loses its update, or sends the run back to before it; interrupted or not, the same way."""
+"""A step that looks wrong stops the run, loses its update, or sends the run back; interrupted or not, in the same way."""
 
 import math
 import shutil
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rank_process import run_together
 from world import BATCH, MODEL, SEQUENCE, World, make_base, make_dataset, outputs
 
 from pretrain import ledger
@@ -154,7 +155,7 @@ def rewinding(world: World, poisoned: dict[str, Path]) -> Path:
 def poisonous(folder: Path, batch: int) -> bool:
     """Whether a batch's inputs hold the token."""
     dataset = np.fromfile(folder.parent / "poisoned" / "train.bin", dtype=np.uint16)
-    pieces = ledger.trace_batch(folder, batch)
+    pieces = ledger.trace_batches(folder, [batch])
     return any(POISON in dataset[row["first_token"] : row["first_token"] + row["num_tokens"]] for row in pieces)
 
 
@@ -201,7 +202,7 @@ def test_the_ledger_and_the_traces_know_what_was_left_out(rewinding: Path) -> No
     documents: dict[int, set[int]] = {}
     for step in range(1, STEPS + 1):
         traced = ledger.trace(rewinding, step)
-        assert traced == ledger.trace_batch(rewinding, batch_of_step(step, rewinds))
+        assert traced == ledger.trace_batches(rewinding, [batch_of_step(step, rewinds)])
         for piece in traced:
             documents.setdefault(piece["document"], set()).add(step)
     assert row["documents_touched"] == len(documents)
@@ -214,12 +215,19 @@ def has_row(folder: Path, file: str, number: int) -> Callable[[], bool]:
     return lambda: path.is_file() and path.read_bytes().count(b"\n") >= number
 
 
+def has_words(folder: Path, file: str, words: str) -> Callable[[], bool]:
+    path = folder / file
+    return lambda: path.is_file() and words in path.read_text()
+
+
 @pytest.mark.parametrize("guards", [SKIP, REWIND], ids=["skip", "rewind"])
 def test_killed_after_a_decision_a_run_decides_again_as_it_did(
     world: World, poisoned: dict[str, Path], request: pytest.FixtureRequest, guards: dict[str, Any]
 ) -> None:
     undisturbed = request.getfixturevalue("skipping" if guards is SKIP else "rewinding")
     folder = stage(world, f"killed_{undisturbed.name}", poisoned, guards)
+    if guards is REWIND:
+        assert world.start(folder).signal_when(has_words(folder, "logs/segments.jsonl", "went back")).status == -signal.SIGKILL
     assert world.start(folder).signal_when(has_row(folder, "guards.jsonl", 1)).status == -signal.SIGKILL
     decided = read_journal(folder / "guards.jsonl")[0]
     later = has_row(folder, "metrics.jsonl", min(decided["step"] + 2, STEPS - 1))
@@ -237,9 +245,32 @@ def test_where_checkpoints_are_kept_changes_nothing_of_a_rewind(world: World, po
     assert outputs(folder) == outputs(rewinding)
 
 
-def test_a_run_that_may_not_go_back_again_stops(world: World, poisoned: dict[str, Path]) -> None:
-    run = world.train(stage(world, "once", poisoned, {**REWIND, "max_rewinds": 1, "rewind_steps": 1, "max_skips": 1}))
+def test_several_processes_go_back_together_while_a_checkpoint_is_being_written(
+    world: World, poisoned: dict[str, Path], rewinding: Path
+) -> None:
+    folder = stage(world, "together", poisoned, REWIND, save="async", checkpoint_every_steps=1)
+    assert run_together(folder, 2) == [0, 0]
+    decided, alone = (
+        [(row["step"], row["to_step"], row["next_batch"]) for row in read_rewinds(path)] for path in (folder, rewinding)
+    )
+    assert decided == alone
+    losses, others = ([row["loss"] for row in read_journal(path / "metrics.jsonl")] for path in (folder, rewinding))
+    assert losses == pytest.approx(others, abs=1e-5)
+    assert read_manifest(folder)["details"]["resume"]["verdict"] == "same"
+
+
+def test_a_run_that_may_not_go_back_again_stops(world: World) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base = world.root / "hopeless_base"
+    shutil.copytree(world.base, base)
+    tensors = load_file(base / "model.safetensors")
+    tensors["model.norm.weight"][0] = math.nan
+    save_file(tensors, base / "model.safetensors")
+    folder = world.stage("once", inputs={"init": base}, validation={}, guards={"non_finite": "rewind", "max_rewinds": 1})
+    run = world.train(folder)
     assert run.status == 1
+    assert [(row["step"], row["to_step"], row["next_batch"]) for row in read_rewinds(folder)] == [(1, 0, 2)]
     assert "after guards.max_rewinds=1 rewinds: training has diverged" in run.stderr
     assert "midtrain spike RUN --step" in run.stderr
 

@@ -103,7 +103,7 @@ def identity(params: TrainParams) -> str:
 
 def order(world: World, name: str, params: TrainParams) -> dict[str, str]:
     """sha256 of every file of a stage's index."""
-    from pretrain.data import open_blend
+    from pretrain.blend import open_blend
     from pretrain.tokens import Vocabulary
 
     stage = read_stage(world.stage(name, **params.model_dump(mode="json")))

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -30,7 +30,8 @@ def finished(world: World) -> Path:
 
 def batches_of(folder: Path, steps: range, rank: int = 0, ranks: int = 1) -> "list[list[Batch]]":
     """What process `rank` of `ranks` gets in these steps, when it goes on after the one before them."""
-    from pretrain.data import Batches, open_blend
+    from pretrain.blend import open_blend
+    from pretrain.data import Batches
     from pretrain.parallel import Layout
     from pretrain.tokens import Vocabulary
 
@@ -133,12 +134,36 @@ def test_samples_of_a_step_depend_neither_on_the_number_of_processes_nor_on_wher
         np.testing.assert_array_equal(in_order, fed[step - 1])
 
 
+def test_a_few_steps_are_read_before_they_are_asked_for(finished: Path) -> None:
+    from pretrain.blend import open_blend
+    from pretrain.data import STEPS_AHEAD, Batches
+    from pretrain.parallel import Layout
+    from pretrain.tokens import Vocabulary
+
+    stage = read_stage(finished)
+    params = TrainParams.model_validate(stage.params)
+    blend = open_blend(stage, params, Vocabulary(256, 1))
+    samples: list[int] = []
+
+    class Told:
+        def __getitem__(self, number: int) -> Any:
+            samples.append(number)
+            return blend[number]
+
+    batches = Batches(Told(), params, Layout(0, 1, "cpu", Parallelism(), 0, 1, BATCH), 0)  # type: ignore[arg-type]
+    for step in range(1, 4):
+        batches.reading[-1].result()
+        assert samples == list(range((step - 1 + STEPS_AHEAD) * BATCH))
+        batches.next()
+    batches.close()
+
+
 def test_after_the_last_step_there_is_nothing_to_read(finished: Path, fed: list[np.ndarray]) -> None:
     assert [len(step) for step in batches_of(finished, range(STEPS, STEPS + 3))] == [BATCH, 0, 0]
 
 
 def test_labels_are_the_next_tokens_across_document_ends(megatron: None, finished: Path) -> None:
-    from pretrain.data import open_blend
+    from pretrain.blend import open_blend
     from pretrain.tokens import Vocabulary
 
     blend = open_blend(read_stage(finished), TrainParams.model_validate(PARAMS), Vocabulary(256, 1))

@@ -193,12 +193,16 @@ def notes_of(found: Plan, name: str) -> list[str]:
     return [note for note in found.warnings if note.startswith((f"{name} ", f"{name}:"))]
 
 
+def make_demo_web(overrides: tuple[str, ...], num_tokens: int) -> None:
+    stages = plan("train/demo", overrides).stages
+    tokenized = next(entry for entry in stages if entry.page == "curate/demo_web" and entry.do == "tokenize")
+    write_stage(tokenized)
+    publish(tokenized, counts={"tokens": {"train": num_tokens}}, started=0.0)
+
+
 def test_data_that_will_be_seen_again_is_told_with_its_epochs(tmp_path: Path) -> None:
     overrides = (f"root={tmp_path}", EARLY, "branch=demo_long")
-    found = plan("train/demo", overrides)
-    tokenized = next(entry for entry in found.stages if entry.page == "curate/demo_web" and entry.do == "tokenize")
-    write_stage(tokenized)
-    publish(tokenized, counts={"tokens": {"train": 100_000}}, started=0.0)
+    make_demo_web(overrides, num_tokens=100_000)
     found = plan("train/demo", overrides)
     web = {"decay_long": (0.8 * 220 + 0.6 * 72) * 2048 / 1e5, "early_long": (0.8 * 100 + 0.6 * 20) * 2048 / 1e5}
     for name, init in (("decay_long", "stable"), ("early_long", "stable@step:100")):
@@ -216,6 +220,16 @@ def test_a_stage_that_continues_its_data_is_another_one_and_sees_nothing_again()
     differing = fingerprints(planned()).items() ^ fingerprints(found).items()
     assert {name for name, _ in differing} >= {"decay_short", "decay_long", "decay_hybrid"}
     assert "stable" not in {name for name, _ in differing}
+
+
+def test_to_continue_where_too_little_is_left_is_told(tmp_path: Path) -> None:
+    overrides = (f"root={tmp_path}", "stages.decay.continue=true", "branch=demo_long")
+    make_demo_web(overrides, num_tokens=400_000)
+    asked, left = 0.6 * 72 * TOKENS_PER_STEP, 400_000 - 0.8 * 220 * TOKENS_PER_STEP
+    assert notes_of(plan("train/demo", overrides), "decay_long") == [
+        f"decay_long asks for {asked:,.0f} tokens of demo_web, of which about {left:,.0f} are left: after these, documents that "
+        "were seen come once more"
+    ]
 
 
 def test_to_continue_what_was_never_seen_is_told() -> None:
