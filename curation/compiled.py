@@ -3,12 +3,16 @@
 numba keeps compiled functions beside a file and throws them away when that file changes, but not when a function or a number
 that they took from another file does: after an update, old machine code would silently go on. Here the cache is a folder of the
 user's (under XDG_CACHE_HOME, else ~/.cache), named by a hash of the files with compiled functions, all they import, and tables.
-NUMBA_CACHE_DIR is taken as it is.
+Where that cannot be written it lies in the folder of temporary files, which all users share: numba unpickles what it finds, so
+only a folder that nobody else can write to is taken. NUMBA_CACHE_DIR is taken as it is.
 """
 
+import atexit
 import hashlib
 import os
 import re
+import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -38,11 +42,34 @@ def _folder() -> Path:
         code.update(file.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = home / "midtrain" / "compiled" / code.hexdigest()[:16]
+    shared = Path(tempfile.gettempdir()) / f"midtrain-{os.getuid()}"
+    if _is_writable(folder):
+        return folder
+    if _is_private(shared) and _is_writable(shared / folder.name):
+        return shared / folder.name
+    alone = tempfile.mkdtemp(prefix="midtrain-")  # else numba would go back to its folder beside the code
+    atexit.register(shutil.rmtree, alone, ignore_errors=True)
+    return Path(alone)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Found out by writing: a folder may be there and read-only."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # numba would go back to its folder beside the code
-        folder = Path(tempfile.gettempdir()) / f"midtrain-{os.getuid()}" / folder.name
-    return folder
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder of this user (no link to one) that no other user can write to; it is made so."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 if not config.CACHE_DIR:

@@ -23,7 +23,13 @@ def print_fates(console: Console, record: dict[str, Any]) -> None:
         for step in fate["steps"]:
             outcome = f"[{COLOURS[step['outcome']]}]{step['outcome']}[/]"
             table.add_row(f"  {escape(step['stage'])}", outcome, escape(_told(step)))
-        console.print(table)
+        if fate["same_as_newest"]:
+            console.print("  every stage told the same as above")
+        else:
+            console.print(table)
+        for row in fate["differs"][:MAX_ROWS]:
+            told = f"{row['stage']} {row['key']}: {_value(row['b'])} (above: {_value(row['a'])})"
+            console.print(f"  made with {escape(told)}", soft_wrap=True)
         made = [step["made"] for step in fate["steps"] if step["outcome"] != "blended"]
         last = made[-1]  # tells apart what the page made with other parameters
         console.print(f"  {fate['verdict']}: {escape(last)}, shard {fate['shard']}\n", soft_wrap=True)

@@ -65,7 +65,7 @@ def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
 @as_json
 def plan_command(page: str, overrides: tuple[str, ...], write: bool, json_: bool) -> None:
     """Stages in the order of work: done, resumable or missing; documents, tokens, epochs and device-hours. Of training the
-    learning rate, drawn over the tokens seen.
+    learning rate, drawn over the tokens seen. Exit status 2 if something must be mended before this can run.
 
     \b
     midtrain plan train/octothinker_3b branch=long cluster=h100
@@ -86,6 +86,7 @@ def plan_command(page: str, overrides: tuple[str, ...], write: bool, json_: bool
     else:
         print_plan(console, record)
         print_learning_rates(console, record["learning_rates"])
+    sys.exit(2 if planned.problems else 0)
 
 
 @main.command()
@@ -106,6 +107,7 @@ def walk(planned: Plan) -> int:
     from slurm.results import link_results
     from slurm.run import INTERRUPTED, Runner
 
+    refuse_problems(planned)
     done = sum(stage.is_finished for stage in planned.stages)
     if done:
         console.print(f"{done} of {len(planned.stages)} stages are done already")
@@ -130,7 +132,7 @@ def walk(planned: Plan) -> int:
 @takes_page
 @as_json
 def status(page: str, overrides: tuple[str, ...], json_: bool) -> None:
-    """How far each stage is, from manifests and progress records.
+    """How far each stage is, from manifests and progress records, and what must be mended before the page can run.
 
     \b
     midtrain status train/demo

@@ -95,7 +95,7 @@ def _memory_warnings(plan: Plan, rows: list[dict[str, Any]]) -> list[str]:
 
 
 def describe_status(plan: Plan) -> dict[str, Any]:
-    """Each stage's state, and how far the running ones are."""
+    """Each stage's state, how far the running ones are, and what `run` would refuse."""
     rows = []
     for stage in plan.stages:
         row: dict[str, Any] = {"page": stage.page, "stage": stage.name, "state": state(stage), "folder": str(stage.folder)}
@@ -106,7 +106,14 @@ def describe_status(plan: Plan) -> dict[str, Any]:
             row["progress"] = progress_of(stage)
         rows.append(row)
     done = sum(row["state"] == "done" for row in rows)
-    return {"page": plan.page, "finished": done == len(rows), "done": done, "total": len(rows), "stages": rows}
+    return {
+        "page": plan.page,
+        "finished": done == len(rows),
+        "done": done,
+        "total": len(rows),
+        "problems": plan.problems,
+        "stages": rows,
+    }
 
 
 def progress_of(stage: Stage) -> dict[str, Any]:

@@ -6,7 +6,7 @@ datasets by id (`slurm/kept.py`).
 """
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from recipes.report.funnel import Dataset, Step, read_datasets
 from recipes.report.record import Record
 from recipes.stage import Input, Stage, read_stage
 from slurm.kept import compare_documents
+from slurm.leaves import differences, flat
 from slurm.plan import plan
 from slurm.results import find_stage
 from slurm.training_diff import compare_training
@@ -78,14 +79,14 @@ def compare(one: Road, other: Road) -> dict[str, Any]:
         "b": {"name": other.name, "finished": len(other.records), "stages": len(other.stages)},
         "same": same,
         "stages": [_stage_row(name, one.stages.get(name), other.stages.get(name)) for name in names],
-        "params": _differences(names, one.stages, other.stages, lambda stage: flat(stage.params)),
+        "params": _params(names, one, other),
         "inputs": [row for name in names for row in _input_rows(name, one.stages.get(name), other.stages.get(name))],
-        "versions": _differences(names, one.stages, other.stages, lambda stage: {"version": stage.version})
-        + _differences(["software"], {"software": one}, {"software": other}, _software),
-        "run": _differences(names, one.stages, other.stages, lambda stage: flat(stage.run)),
+        "versions": differences(names, one.stages, other.stages, lambda stage: {"version": stage.version})
+        + differences(["software"], {"software": one}, {"software": other}, _software),
+        "run": differences(names, one.stages, other.stages, lambda stage: flat(stage.run)),
         "funnel": _funnel(one, other),
-        "reasons": _differences(names, one.records, other.records, _reasons),
-        "figures": _differences(names, one.records, other.records, _figures),
+        "reasons": differences(names, one.records, other.records, _reasons),
+        "figures": differences(names, one.records, other.records, _figures),
         "unfinished": unfinished,
         "training": compare_training(one.stages, other.stages, one.records, other.records),
         "documents": None if same or unfinished else compare_documents(one.own_records, other.own_records),
@@ -133,37 +134,21 @@ def _with_last_as(one: Road, other: Road) -> Road:
 # ---------------------------------------------------------------------------------------------------- differences
 
 
-def flat(tree: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of a tree by their dotted keys; rows of a list by the name or number they carry."""
-    if isinstance(tree, list) and any(isinstance(row, dict) for row in tree):
-        tree = dict(_named_row(row, number) for number, row in enumerate(tree))
-    if not isinstance(tree, dict):
-        return {path: tree}
-    leaves: dict[str, Any] = {}
-    for key, branch in tree.items():
-        leaves |= flat(branch, f"{path}.{key}" if path else str(key))
-    return leaves
-
-
-def _named_row(row: Any, number: int) -> tuple[str, Any]:
-    """A row by the first of its keys that names rows, without it."""
-    for key in ("name", "dataset", "threshold"):
-        if isinstance(row, dict) and key in row:
-            return str(row[key]), {other: value for other, value in row.items() if other != key}
-    return str(number), row
-
-
-def _differences(
-    names: Sequence[str], one: dict[str, Any], other: dict[str, Any], leaves: Callable[[Any], dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Leaves of the stages that both roads have, where they are not the same."""
-    rows = []
-    for name in names:
-        if name in one and name in other:
-            a, b = leaves(one[name]), leaves(other[name])
-            keys = [key for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
-            rows += [{"stage": name, "key": key, "a": a.get(key), "b": b.get(key)} for key in keys]
+def _params(names: Sequence[str], one: Road, other: Road) -> list[dict[str, Any]]:
+    """With what was `chosen` at run time, where that is on record."""
+    rows = differences(names, one.stages, other.stages, lambda stage: flat(stage.params))
+    for row in rows:
+        for side, road in (("a", one), ("b", other)):
+            if row[side] == "chosen" and row["stage"] in road.records:
+                found = road.records[row["stage"]].at("details", "chosen", *row["key"].split(".")[1:])
+                row[side] = _chosen(found) if isinstance(found, dict) else "chosen"
     return rows
+
+
+def _chosen(by_year: dict[str, float]) -> str:
+    if len(by_year) == 1:
+        return f"chosen: {next(iter(by_year.values()))}"
+    return f"chosen: {', '.join(f'{year} {score}' for year, score in by_year.items())}"
 
 
 def _stage_row(name: str, one: Stage | None, other: Stage | None) -> dict[str, Any]:

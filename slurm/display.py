@@ -57,14 +57,18 @@ def print_plan(console: Console, record: dict[str, Any]) -> None:
         _print_sizes(console, record)
     for text in record["warnings"]:
         console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
-    for text in record["problems"]:
-        console.print(f"[red]before this can run:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    _print_problems(console, record)
     done = sum(row["state"] == "done" for row in record["stages"])
     console.print(
         f"{done} of {len(record['stages'])} stages done; training {human(record['tokens'])} tokens, "
         f"{record['device_hours_left']:,.2f} device-hours left to run",
         highlight=False,
     )
+
+
+def _print_problems(console: Console, record: dict[str, Any]) -> None:
+    for text in record["problems"]:
+        console.print(f"[red]before this can run:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _print_sizes(console: Console, record: dict[str, Any]) -> None:
@@ -119,6 +123,7 @@ def print_status(console: Console, record: dict[str, Any]) -> None:
         seconds = f"{row['seconds']:,.1f}" if "seconds" in row else ""
         table.add_row(row["page"], row["stage"], STATES[row["state"]], words, seconds)
     console.print(table)
+    _print_problems(console, record)
     console.print(f"{record['done']} of {record['total']} stages done", highlight=False)
 
 

@@ -16,6 +16,7 @@ from recipes.stage import MANIFEST
 from slurm.plan import plan
 from slurm.shards import Shard, Sighting, rows_with, search, shards_of
 from slurm.urls import bare_url, plain_part
+from slurm.ways import told_apart
 
 MAX_NEAREST = 5
 MAX_STEPS = 5  # of a training stage that are named
@@ -35,12 +36,13 @@ def fates(asked: str, records: Sequence[Record]) -> dict[str, Any]:
     if not entries:
         raise ValueError("no finished stage there has documents; make some with: midtrain run curate/PAGE")
     found = [(entry, sighting) for entry in entries for sighting in find(asked, shards_of(entry.folder))]
+    lives = [fate for entry, sighting in found for fate in _lives(entry, sighting, records)]
     counted = [entry.number("counts", "documents_in") for entry in entries]
     return {
         "asked": asked,
         "pages": sorted({entry.page for entry in entries}),
         "documents_searched": sum(number or 0 for number in counted),
-        "documents": [fate for entry, sighting in found for fate in _lives(entry, sighting, records)],
+        "documents": told_apart(lives, records),
         "nearest": [] if found else _nearest(asked, entries),
     }
 

@@ -6,6 +6,7 @@ imports and compiled functions do not count. A million documents take half an ho
 """
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,8 @@ COUNTED = (STAGES[0], "tidy", *STAGES[1:])
 
 def comparisons(size: Size) -> Iterator[Comparison]:
     examples = plan(from_text(size, EXAMPLE, SHARDS))
-    for folder in examples:
+    for number, folder in enumerate(examples, start=1):
+        _say(EXAMPLE, folder, number, len(examples))
         measure(Way(ours, (folder, size.scratch / "road_warm", folder)))
     first: Comparison | None = None
     for documents in [few for few in SIZES if few <= size.or_else(MOST)] or [size.or_else(MOST)]:
@@ -48,7 +50,8 @@ def _walk(size: Size, documents: int, examples: list[Path]) -> tuple[dict[str, f
     """CPU-seconds by stage, and the largest memory of any."""
     road = from_text(size, documents, SHARDS)
     seconds, peak_mb = dict.fromkeys(COUNTED, 0.0), 0.0
-    for folder, example in zip(plan(road), examples, strict=True):
+    for number, (folder, example) in enumerate(zip(plan(road), examples, strict=True), start=1):
+        _say(documents, folder, number, len(examples))
         measured = measure(Way(ours, (folder, size.scratch / "road_warm", example)))
         name = read_stage(folder).name.split("_")[0]  # dedup_signatures is a part of dedup
         if name in seconds:
@@ -56,3 +59,8 @@ def _walk(size: Size, documents: int, examples: list[Path]) -> tuple[dict[str, f
             peak_mb = max(peak_mb, measured.peak_mb)
     shutil.rmtree(road.root)
     return seconds, peak_mb
+
+
+def _say(documents: int, folder: Path, number: int, stages: int) -> None:
+    """What is being measured: a stage of a million documents takes minutes."""
+    print(f"{documents:,} documents: {read_stage(folder).name} ({number} of {stages} stages)", file=sys.stderr, flush=True)

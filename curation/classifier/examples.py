@@ -4,19 +4,35 @@ import gzip
 import json
 import random
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from curation.classifier.text import normalize
 
+NUM_LINES = 5  # that are named of each kind of bad rows
 Row = tuple[str, int]  # normalized text, label
 
 
-def read_examples(path: Path) -> tuple[list[Row], dict[str, int]]:
-    """The good rows, equal texts once, and counts of all rows. Bad rows are counted by kind."""
+@dataclass
+class Examples:
+    """The good rows of a file, equal texts once, and counts of all of its rows. Bad ones are counted by kind, and the first lines
+    of each kind are kept."""
+
+    rows: list[Row]
+    counts: dict[str, int]
+    bad_lines: dict[str, list[int]]
+
+    def __str__(self) -> str:
+        lines = [f"{kind} in line {', '.join(map(str, lines))}" for kind, lines in self.bad_lines.items()]
+        return ", ".join([*(f"{what} {number}" for what, number in self.counts.items()), *lines])
+
+
+def read_examples(path: Path) -> Examples:
     counts: Counter[str] = Counter(rows=0, positive=0, negative=0)
     labels: dict[str, int] = {}
+    bad_lines: dict[str, list[int]] = {}
     with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             counts["rows"] += 1
@@ -25,10 +41,12 @@ def read_examples(path: Path) -> tuple[list[Row], dict[str, int]]:
                 problem = "duplicate" if labels[text] == label else "contradiction"
             if problem is not None:
                 counts[problem] += 1
+                if counts[problem] <= NUM_LINES:
+                    bad_lines.setdefault(problem, []).append(number)
                 continue
             labels[text] = label
             counts["positive" if label else "negative"] += 1
-    return list(labels.items()), dict(counts)
+    return Examples(list(labels.items()), dict(counts), bad_lines)
 
 
 def _read_row(line: bytes) -> tuple[str, int, str | None]:

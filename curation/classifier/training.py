@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from curation.classifier.examples import Row, balanced, read_examples, split
+from curation.classifier.examples import Examples, Row, balanced, read_examples, split
 from curation.classifier.metrics import measure, threshold_for_recall
 from curation.classifier.model import NEGATIVE, POSITIVE, load_model, score
 from recipes.schema import TrainClassifierStage
@@ -31,18 +31,18 @@ def train(
     """Trains on `examples` (jsonl, may be .gz), writes the model into `out` atomically and returns counts and metrics: on the
     held-out share, and on each out-of-distribution file. Same rows, parameters and seed: same bytes, unless there are many
     threads. ValueError when a label has no rows."""
-    rows, counts = read_examples(examples)
-    training, held_out = split(rows, params.validation_share, seed=seed)
+    read = read_examples(examples)
+    training, held_out = split(read.rows, params.validation_share, seed=seed)
     for label in (1, 0):
         if not any(row_label == label for _, row_label in training):
             raise ValueError(
-                f"no rows with label {label} to train on in {examples} (validation_share={params.validation_share}, "
-                f"counts {counts}); a classifier needs both label 1 (good) and label 0 (bad)"
+                f"no rows with label {label} to train on in {examples} (validation_share={params.validation_share}; "
+                f"{read}); a classifier needs both label 1 (good) and label 0 (bad)"
             )
     others = {name: read_examples(path) for name, path in (out_of_distribution or {}).items()}
-    for name, (other_rows, other_counts) in others.items():
-        if not other_rows:
-            raise ValueError(f"out_of_distribution {name!r} has no good row ({other_counts}); correct the file, or leave it out")
+    for name, other in others.items():
+        if not other.rows:
+            raise ValueError(f"out_of_distribution {name!r} has no good row ({other}); correct the file, or leave it out")
     training = balanced(training) if params.balance else training
     out.mkdir(parents=True, exist_ok=True)
     path = out / params.file_name
@@ -50,18 +50,24 @@ def train(
     model, labels = load_model(path), [label for _, label in held_out]
     scores = score(model, [text for text, _ in held_out])
     return {
-        "counts": counts | {"training": len(training), "held_out": len(held_out)},
-        "positive_share": round(sum(label for _, label in rows) / len(rows), 4),
+        "counts": read.counts | {"training": len(training), "held_out": len(held_out)},
+        **_bad_lines(read),
+        "positive_share": round(sum(label for _, label in read.rows) / len(read.rows), 4),
         "threads": params.threads,
         "is_reproducible": params.threads == 1,
         **measure(labels, scores),
         "chosen": threshold_for_recall(labels, scores, params.target_recall),
-        "out_of_distribution": {name: _measure_other(model, *other) for name, other in others.items()},
+        "out_of_distribution": {name: _measure_other(model, other) for name, other in others.items()},
     }
 
 
-def _measure_other(model: Any, rows: list[Row], counts: dict[str, int]) -> dict[str, Any]:
-    return {"counts": counts, **measure([label for _, label in rows], score(model, [text for text, _ in rows]))}
+def _measure_other(model: Any, other: Examples) -> dict[str, Any]:
+    labels, scores = [label for _, label in other.rows], score(model, [text for text, _ in other.rows])
+    return {"counts": other.counts, **_bad_lines(other), **measure(labels, scores)}
+
+
+def _bad_lines(examples: Examples) -> dict[str, Any]:
+    return {"bad_lines": examples.bad_lines} if examples.bad_lines else {}
 
 
 def _fit(params: TrainClassifierStage, rows: list[Row], model: Path, *, seed: int) -> None:

@@ -5,6 +5,10 @@ stands behind it, unless its file is the only one of the page. What has none is 
 `#2`, `#3`, … and is counted; so is one that is too long to travel through every stage, and is cut. FILE is the path of a file
 below the folder that all files of its source lie in.
 
+So ids depend on how many files a page names: one more file behind a page of one, and every row's id gets `@SOURCE/FILE`; a file
+in another folder may make FILE longer. Datasets are compared by id (`midtrain diff`): where files came or went, rows that are in
+both then look like others. Name a page's files as they will stay, and give ids of your own that need no file to be told apart.
+
 WARC files that break their promise, such as copies of one another, are found out when their tokens are joined.
 """
 

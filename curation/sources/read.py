@@ -6,7 +6,7 @@ of files    missing_file, empty_file, unreadable_file, truncated_gzip, corrupt_g
             corrupt_parquet, encrypted_parquet, and what a file is instead: arc_archive, html_file ... (`unpack.py`)
 of records  corrupt_gzip, truncated_gzip, corrupt_warc, corrupt_warc_header, truncated_record, wrong_length, record_too_large,
             corrupt_http_header, corrupt_http_body (`warc.py`); line_too_long, invalid_utf8, invalid_json,
-            missing_column, not_text, empty_text, bad_value, corrupt_row_group
+            missing_column, not_text, empty_text, bad_id, bad_value, corrupt_row_group
 
 A rank that begins again reads the file at hand once more up to the record where it was, without making documents of it.
 """
@@ -225,7 +225,11 @@ class ReadSource(BaseReader):
         for ours in ("id", "url", "date", *(() if self.as_records else ("text",))):
             if ours not in columns and ours in row:
                 fields[ours] = row[ours]
-        identity = self._ids.of_row(fields.pop("id", None), file, index)
+        given = fields.pop("id", None)
+        if isinstance(given, dict | list | bool):
+            self._unreadable("bad_id", file)
+            return None
+        identity = self._ids.of_row(given, file, index)
         metadata = {key: None if fields.get(key) is None else str(fields[key]) for key in ("url", "date")}
         fields = {key: value for key, value in fields.items() if key not in metadata}
         if self.as_records:

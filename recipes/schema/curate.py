@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from recipes.schema.base import Cluster, Model, Name, NotNegative, Positive, Share, Strict, nearest
 from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage, DrawStage, ScoreStage, TrainClassifierStage
@@ -72,8 +73,24 @@ class FilterStage(Strict):
         for name, parameters in filters.items():
             if name not in FILTER_PARAMETERS:
                 raise ValueError(f"unknown filter {name!r}; {nearest(name, list(FILTER_PARAMETERS))}")
-            typed[name] = FILTER_PARAMETERS[name].model_validate(parameters or {})
+            try:
+                typed[name] = FILTER_PARAMETERS[name].model_validate(parameters or {})
+            except ValidationError as error:
+                raise _below(name, error) from None
         return typed
+
+
+def _below(name: str, error: ValidationError) -> ValidationError:
+    """The same problems with the name that they lie under in their paths: pydantic knows only the field that is validated."""
+    problems: list[InitErrorDetails] = [
+        {
+            "type": PydanticCustomError(problem["type"], problem["msg"]),  # type: ignore[arg-type]  # wants literals
+            "loc": (name, *problem["loc"]),
+            "input": problem["input"],
+        }
+        for problem in error.errors()
+    ]
+    return ValidationError.from_exception_data(error.title, problems)
 
 
 class CleanStage(Strict):

@@ -38,7 +38,7 @@ class LabelStage(Strict):
 
     do: Literal["label"]
     endpoint: Endpoint
-    prompt: Name = "mathematics_value"  # a file of curation/prompts, or a path; {text} stands for the document
+    prompt: Name = "mathematics_value"  # a file of curation/language_model/prompts, or a path; {text} stands for the document
     min_score: int = Field(default=3, ge=0, le=5)  # this and better: label 1 (OctoThinker, appendix)
     max_chars: Positive = 12_000  # of a document's text, from its beginning
     max_answer_tokens: Positive = 400
@@ -51,7 +51,7 @@ class RewriteStage(Strict):
 
     do: Literal["rewrite"]
     endpoint: Endpoint
-    prompt: Name = "rewrite_mathematics"  # a file of curation/prompts, or a path; {text} stands for the chunk
+    prompt: Name = "rewrite_mathematics"  # a file of curation/language_model/prompts, or a path; {text} stands for the chunk
     max_chunk_tokens: Positive = 2_000  # of the page's tokenizer, or four characters each; formulas and code are never cut
     max_answer_tokens: Positive = 4_096
     attempts: Positive = 1  # until an answer passes the checks

@@ -127,7 +127,8 @@ def test_the_checkpoint_before_a_damaged_one_is_used(world: World, damage: Calla
     whole, folder = world.root / "whole_sync", stage(world, name, "sync")
     shutil.copytree(whole / "index", folder / "index")
     shutil.copytree(whole / "checkpoints", folder / "checkpoints")
-    shutil.copy(whole / "metrics.jsonl", folder / "metrics.jsonl")
+    for name in ("metrics.jsonl", "validation.jsonl"):
+        shutil.copy(whole / name, folder / name)
     damage(folder / "checkpoints" / "step_00000012")
     run = world.train(folder)
     assert run.status == 0, run.stderr

@@ -15,7 +15,7 @@ from recipes.fingerprint import fingerprint
 from recipes.manifest import publish
 from recipes.stage import Input, Stage, write_stage
 from slurm.cli import main
-from slurm.diff import flat
+from slurm.leaves import flat
 
 LONGER = "stages.clean.filters.length.min_words=20"
 
