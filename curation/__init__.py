@@ -4,7 +4,7 @@
 VERSIONS = {
     "sample": 1,
     "read": 3,
-    "extract": 3,
+    "extract": 4,
     "format": 3,
     "features": 2,
     "filter": 2,
@@ -25,8 +25,8 @@ VERSIONS = {
     "dedup_clusters": 2,
     "dedup_index": 2,
     "dedup": 3,
-    "decontaminate": 3,
+    "decontaminate": 4,
     "tokenize_shards": 2,
     "tokenize": 1,
-    "certificate": 2,
+    "certificate": 3,
 }

@@ -88,5 +88,5 @@ def _scored_by(stage: Stage, planned: dict[str, Stage]) -> str | None:
 
 
 def _noted(page: "Page", name: str, stage: Stage) -> Input:
-    page.planner.note(f"{page.recipe.page}/{name}: min_score is chosen by {stage.page}/{stage.name}")
+    page.planner.outside.warn(f"{page.recipe.page}/{name}: min_score is chosen by {stage.page}/{stage.name}")
     return made(stage)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import curation
 from curation.language_model.prompt import find_prompt, read_prompt
@@ -20,32 +20,12 @@ from recipes.schema import (
 )
 from recipes.stage import Input, Stage, made
 from slurm.classifier_stages import chosen_by, draw, reads_scores, score, scored_before
+from slurm.planner import Planner
 
 _READS_SOURCES = ("read", "extract", "format")
 _READS_NO_DOCUMENTS = ("sample", "train_classifier", "discover_domains", "choose_threshold")
 _PASSES_NOTHING_ON = (*_READS_NO_DOCUMENTS, "draw", "label", "score")  # the stage behind reads the documents of the one before
 CLASSIFIER = "math_classifier"
-
-
-class Planner(Protocol):
-    """What expanding a page needs of the planner."""
-
-    ordered: list[Stage]  # all that were planned, those of other pages too
-
-    def locate(self, path: str, key: str) -> Input: ...
-
-    def note(self, text: str) -> None: ...
-
-    def stage(
-        self,
-        recipe: CurateRecipe,
-        name: str,
-        room: str,
-        do: str,
-        params: dict[str, Any],
-        inputs: dict[str, Input],
-        run: dict[str, Any] | None = None,
-    ) -> Stage: ...
 
 
 @dataclass

@@ -156,9 +156,6 @@ class _Planner:
             folder=self.root / recipe.page / f"{name}-{identity}",
         )
 
-    def note(self, text: str) -> None:
-        self.outside.warn(text)
-
     # ------------------------------------------------------------------------------------------------ inputs
 
     def locate(self, path: str, key: str) -> Input:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
 
 from pretrain.checkpoint import files as checkpoints
 from pretrain.convert import check_config, check_weights
@@ -16,29 +15,7 @@ from recipes.load import pages
 from recipes.manifest import read_manifest
 from recipes.schema import AverageStage, CurateRecipe, TrainParams, TrainRecipe, nearest, whole_steps
 from recipes.stage import Input, Stage, is_finished, made
-from slurm.inputs import Outside
-
-
-class Planner(Protocol):
-    """What expanding a page needs of the planner."""
-
-    outside: Outside
-    recipes: dict[str, CurateRecipe | TrainRecipe]
-
-    def stages_of(self, page: str) -> dict[str, Stage]: ...
-
-    def locate(self, path: str, key: str) -> Input: ...
-
-    def stage(
-        self,
-        recipe: CurateRecipe | TrainRecipe,
-        name: str,
-        room: str,
-        do: str,
-        params: dict[str, Any],
-        inputs: dict[str, Input],
-        run: dict[str, Any] | None = None,
-    ) -> Stage: ...
+from slurm.planner import Planner
 
 
 @dataclass

@@ -53,7 +53,7 @@ def _behind(fate: Fate, by_made: dict[str, Record]) -> dict[str, Record]:
 def _asked(record: Record) -> dict[str, Any]:
     """What decides a stage besides the stages before it: parameters, the version of its code, what came from outside."""
     outside = {
-        role: f"{entry.get('location')} ({str(entry.get('identity'))[:12]})"
+        role: entry.get("identity")
         for role, entry in record.tree("inputs").items()
         if isinstance(entry, dict) and not entry.get("made_by")
     }

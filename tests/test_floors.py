@@ -84,5 +84,6 @@ def test_nothing_is_imported_from_a_conftest() -> None:
 )
 def test_looking_never_loads_torch_or_datatrove(statement: str) -> None:
     check = "import sys; bad = {'torch', 'datatrove', 'megatron', 'transformers'} & set(sys.modules); assert not bad, bad"
-    answer = subprocess.run([sys.executable, "-c", f"{statement}\n{check}"], cwd=ROOT, capture_output=True, text=True)
+    code = f"try:\n    {statement}\nexcept SystemExit:  # plan: what must be there before it can run\n    pass\n{check}"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr

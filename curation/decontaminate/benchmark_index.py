@@ -5,7 +5,7 @@ a part put elsewhere cost little of it. Every n-gram is in the table as it is, a
 so has other numbers. n-grams that many different items share (instructions, answer formats) say nothing of an item, and neither
 do those of one or two different tokens (rows of zeros).
 
-A table of 19 public benchmarks holds 2 million n-grams in about 80 MB; a kB of text takes 5 to 10 µs.
+A table of 19 public benchmarks holds 2 million n-grams in about 140 MB; a kB of text takes 5 to 10 µs.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.decontaminate.math_token_hashes import Hashes, Tokens
-from curation.decontaminate.ngram_kernels import cover, item_ngrams, shared_stretches
+from curation.decontaminate.ngram_kernels import cover, item_ngrams, num_absent, shared_stretches
 from curation.decontaminate.ngram_table import Numbers, are_rare, numbers_of_texts, table_of
 
 MIN_TELLING = 0.25  # of an item's tokens in telling n-grams, and so many tokens; an item with less keeps all its n-grams
@@ -53,11 +53,9 @@ class BenchmarkIndex:
         self.near_coverable = self._coverable(telling | telling_near, items, places)
         kept = np.flatnonzero(telling), np.flatnonzero(telling_near)
         both = np.concatenate(kept)
-        self.table = table_of(np.concatenate((exact[kept[0]], near[kept[1]])), items[both], places[both])
-
-    @property
-    def num_ngrams(self) -> int:
-        return len(self.table.keys)
+        ngrams = np.concatenate((exact[kept[0]], near[kept[1]]))
+        self.num_ngrams = len(np.unique(ngrams))
+        self.table = table_of(ngrams, items[both], places[both])
 
     def cover(self, tokens: Tokens) -> Covered:
         """Items of which a text has MIN_SHARE or more."""
@@ -70,6 +68,11 @@ class BenchmarkIndex:
         mine = self.hashes[self.offsets[item] : self.offsets[item + 1]]
         stretches: npt.NDArray[np.int64] = shared_stretches(tokens, mine, self.ngram)
         return stretches
+
+    def num_absent(self, tokens: Hashes, item: int) -> int:
+        """How many numbers of an item do not stand where a text has it."""
+        mine = self.hashes[self.offsets[item] : self.offsets[item + 1]]
+        return int(num_absent(tokens, self.stretches_of(tokens, item), self.ngram, mine))
 
     def _coverable(self, kept: npt.NDArray[np.bool_], items: Numbers, places: Numbers) -> Numbers:
         """How many tokens of each item are in its kept n-grams."""

@@ -10,7 +10,7 @@ EXACT, NEAR = np.uint8(1), np.uint8(2)
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _SALT = np.uint64(0x2545F4914F6CDD1D)  # parts n-grams with all numbers alike from the others
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
-_HALF = np.uint64(32)
+HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 @njit(cache=True)
@@ -53,8 +53,8 @@ def _alike(token):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _finish(hashed, numbers_alike):  # type: ignore[no-untyped-def]
     hashed = hashed ^ _SALT if numbers_alike else hashed
-    hashed = (hashed ^ (hashed >> _HALF)) * _MIX
-    return hashed ^ (hashed >> _HALF)
+    hashed = (hashed ^ (hashed >> HALF)) * _MIX
+    return hashed ^ (hashed >> HALF)
 
 
 @njit(cache=True)
@@ -89,12 +89,47 @@ def shared_stretches(tokens, item_tokens, length):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True)
+def num_absent(tokens, stretches, margin, item_tokens):  # type: ignore[no-untyped-def]
+    """Numbers of an item that do not stand in stretches, nor `margin` tokens beside them; one that it has twice has to stand
+    there twice."""
+    used = np.zeros(len(tokens), np.bool_)
+    absent = 0
+    for number in item_tokens[item_tokens & NUMBER > 0]:
+        absent += 1
+        for k in range(len(stretches)):
+            for i in range(max(stretches[k, 0] - margin, 0), min(stretches[k, 1] + margin + 1, len(tokens))):
+                if tokens[i] == number and not used[i]:
+                    used[i] = True
+                    absent -= 1
+                    break
+            else:
+                continue
+            break
+    return absent
+
+
+@njit(cache=True)
 def _slot(slots, ngram):  # type: ignore[no-untyped-def]
     """Where an n-gram is, or would be."""
     slot = np.int64(ngram & np.uint64(len(slots) - 1))
     while slots[slot] and slots[slot] != ngram:
         slot = (slot + 1) & (len(slots) - 1)
     return slot
+
+
+@njit(cache=True)
+def posted_slots(ngrams, items, places):  # type: ignore[no-untyped-def]
+    """An open hash table of (n-gram, item << 32 | place); an n-gram of several items has as many slots in a row."""
+    size = 256
+    while size < 2 * len(ngrams):
+        size *= 2
+    slots = np.zeros((size, 2), np.uint64)
+    for i in range(len(ngrams)):
+        slot = np.int64(ngrams[i] & np.uint64(size - 1))
+        while slots[slot, 0]:
+            slot = (slot + 1) & (size - 1)
+        slots[slot, 0], slots[slot, 1] = ngrams[i], np.uint64(items[i]) << HALF | np.uint64(places[i])
+    return slots
 
 
 @njit(cache=True)
@@ -161,19 +196,20 @@ def three_bits(ngrams):  # type: ignore[no-untyped-def]
 def _mark(ngram, table, item_offsets, length, mark, covered, num_touched, seen):  # type: ignore[no-untyped-def]
     """Marks the tokens of all items that have this n-gram; returns how many items the text has touched."""
     touched, hits = seen
-    bucket = np.int64(ngram >> table.shift)
-    for k in range(table.buckets[bucket], table.buckets[bucket + 1]):
-        if table.keys[k] != ngram:
-            continue
-        for posting in range(table.posted[k], table.posted[k + 1]):
-            item = table.items[posting]
+    last = len(table.slots) - 1
+    slot = np.int64(ngram) & last
+    while table.slots[slot, 0]:
+        if table.slots[slot, 0] == ngram:
+            where = table.slots[slot, 1]
+            item, place = np.int64(where >> HALF), np.int64(where & LOW)
             if not hits[item]:
                 touched[num_touched] = item
                 num_touched += 1
             hits[item] += 1
-            start = item_offsets[item] + table.places[posting]
+            start = item_offsets[item] + place
             for i in range(start, start + length):
                 covered[i] |= mark
+        slot = (slot + 1) & last
     return num_touched
 
 

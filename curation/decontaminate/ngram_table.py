@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.decontaminate.math_token_hashes import Hashes, Offsets
-from curation.decontaminate.ngram_kernels import three_bits
+from curation.decontaminate.ngram_kernels import posted_slots, three_bits
 
 Numbers = npt.NDArray[np.int32]
 Truths = npt.NDArray[np.bool_]
@@ -18,22 +18,12 @@ MAX_SHARING_ITEMS = 4  # n-grams in more different items are instructions
 class Table(NamedTuple):
     words: Hashes  # of `filter_of`
     words_shift: np.uint64
-    keys: Hashes  # sorted n-grams
-    buckets: Numbers  # where the keys with the same highest bits begin
-    shift: np.uint64
-    posted: Offsets  # where a key's postings begin
-    items: Numbers  # postings: an item that has the n-gram,
-    places: Numbers  # at this token of the item
+    slots: npt.NDArray[np.uint64]  # (slots, 2): an n-gram and where it is, side by side: a look-up waits for memory once
 
 
 def table_of(ngrams: Hashes, items: Numbers, places: Numbers) -> Table:
-    order = np.argsort(ngrams, kind="stable")
-    keys, starts = np.unique(ngrams[order], return_index=True)
-    bits = max(len(keys).bit_length() + 1, 8)  # two to four buckets for every key
-    shift = np.uint64(64 - bits)
-    buckets = np.searchsorted(keys >> shift, np.arange((1 << bits) + 1, dtype=np.uint64)).astype(np.int32)
-    posted = np.r_[starts, len(order)].astype(np.int64)
-    return Table(*filter_of(keys), keys, buckets, shift, posted, items[order], places[order])
+    """`ngrams[i]` is at token `places[i]` of item `items[i]`."""
+    return Table(*filter_of(np.unique(ngrams)), posted_slots(ngrams, items, places))
 
 
 def filter_of(keys: Hashes) -> tuple[Hashes, np.uint64]:

@@ -4,11 +4,10 @@ import numpy as np
 
 from curation.compiled import njit
 from curation.decontaminate.math_token_kernels import ANY_NUMBER, NUMBER
-from curation.decontaminate.ngram_kernels import may_be_known, ngram_of
+from curation.decontaminate.ngram_kernels import HALF, LOW, may_be_known, ngram_of
 
 TOKENS_PER_SEED = 16  # of an item: one n-gram for so many makes it worth comparing, two at least
 FEW_TOKENS = 16  # an item with fewer has one n-gram left where every fifth word is another one
-_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 @njit(cache=True)
@@ -40,21 +39,6 @@ def short_ngrams(tokens, offsets, length):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def seed_slots(ngrams, items, places):  # type: ignore[no-untyped-def]
-    """An open hash table of (n-gram, item << 32 | place); an n-gram of several items has as many slots in a row."""
-    size = 256
-    while size < 2 * len(ngrams):
-        size *= 2
-    slots = np.zeros((size, 2), np.uint64)
-    for i in range(len(ngrams)):
-        slot = np.int64(ngrams[i] & np.uint64(size - 1))
-        while slots[slot, 0]:
-            slot = (slot + 1) & (size - 1)
-        slots[slot, 0], slots[slot, 1] = ngrams[i], np.uint64(items[i]) << _HALF | np.uint64(places[i])
-    return slots
-
-
-@njit(cache=True)
 def seeded(tokens, offsets, length, seeds, item_lengths):  # type: ignore[no-untyped-def]
     """(text, item, token of `tokens` where the item would begin) where a text and an item share enough n-grams in one place."""
     rows = np.empty((3, 1024), np.int64)
@@ -70,7 +54,7 @@ def seeded(tokens, offsets, length, seeds, item_lengths):  # type: ignore[no-unt
                 while seeds.slots[slot, 0]:
                     if seeds.slots[slot, 0] == ngram:
                         where = seeds.slots[slot, 1]
-                        item, place = np.int64(where >> _HALF), np.int64(where & _LOW)
+                        item, place = np.int64(where >> HALF), np.int64(where & LOW)
                         touched[num_touched] = item
                         num_touched += _count(state[item], i - first - place, item_lengths[item])
                     slot = (slot + 1) & last

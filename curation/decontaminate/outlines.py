@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from curation.decontaminate.math_token_hashes import Hashes, Offsets, Tokens, find_hashes
 from curation.decontaminate.math_token_kernels import ANY_NUMBER
-from curation.decontaminate.ngram_table import MAX_SHARING_ITEMS, Numbers, Truths, filter_of, num_sharing, numbers_of_texts
-from curation.decontaminate.outline_kernels import TOKENS_PER_SEED, outline, seed_slots, seeded, short_ngrams
+from curation.decontaminate.ngram_table import MAX_SHARING_ITEMS, Numbers, Truths, num_sharing, numbers_of_texts, table_of
+from curation.decontaminate.outline_kernels import TOKENS_PER_SEED, outline, seeded, short_ngrams
 
 SEED_LENGTH = 4
 MIN_SEED_BITS = 8  # "x = 3 +" leads to everything
@@ -51,12 +51,6 @@ def outlines_of(tokens: Tokens) -> Outlines:
     return Outlines(*outline(tokens.hashes, tokens.offsets, _minus()))
 
 
-class Seeds(NamedTuple):
-    words: Hashes  # of `filter_of`
-    words_shift: np.uint64
-    slots: npt.NDArray[np.uint64]  # (slots, 2): an n-gram and where it is, side by side: a look-up waits for memory once
-
-
 class OutlineIndex:
     """`tokens` are the items', of at least SEED_LENGTH tokens each. `weights` are the tokens', in UNITS_PER_BIT of a bit."""
 
@@ -73,7 +67,7 @@ class OutlineIndex:
         whole = whole[sums[whole + SEED_LENGTH] - sums[whole] >= MIN_SEED_BITS * UNITS_PER_BIT]
         seeds = whole[_are_seeds(num_sharing(ngrams[whole], texts[items[whole]]), items[whole], self.lengths)]
         places = (seeds - self.offsets[items[seeds]]).astype(np.int32)
-        self.seeds = Seeds(*filter_of(ngrams[seeds]), seed_slots(ngrams[seeds], items[seeds], places))
+        self.seeds = table_of(ngrams[seeds], items[seeds], places)
 
     def candidates(self, outlines: Outlines) -> Candidates:
         rows = seeded(outlines.hashes, outlines.offsets, SEED_LENGTH, self.seeds, self.lengths)

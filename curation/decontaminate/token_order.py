@@ -1,8 +1,8 @@
 """How much of an item a text has in its order: longest common subsequences with the stretch where the item would be.
 
-Outlines are compared first, by weight; a bag of tokens says beforehand what can be in order at most, so that few pairs are. Only
-where enough is found are the tokens themselves compared. The time grows with the square of an item's length: 5 µs for 50
-tokens, 0.5 ms for 500.
+Outlines are compared first, by weight; a bag of tokens says beforehand what can be in order at most, so that few pairs are. The
+tokens themselves are compared only where a bag of them says that they may be enough. The time grows with the square of an item's
+length: 5 µs for 50 tokens, 0.5 ms for 500.
 """
 
 from typing import NamedTuple
@@ -11,10 +11,18 @@ import numpy as np
 
 from curation.compiled import njit
 from curation.decontaminate.math_token_hashes import Hashes, Offsets, Tokens
-from curation.decontaminate.math_token_kernels import ANY_NUMBER, NUMBER, WORD
+from curation.decontaminate.math_token_kernels import NUMBER, WORD
 from curation.decontaminate.outlines import Candidates, OutlineIndex, Outlines
 
+MIN_WORD_SHARE = 0.25  # of the weight of an item's words: formulas of one shape are everywhere
 _NO_TOKEN = np.uint64(0)
+
+
+class Limits(NamedTuple):
+    """Of every item."""
+
+    weight: Offsets  # of its outline that has to be in order
+    tokens: Offsets  # with fewer of them in the stretch their order is not looked at
 
 
 class InOrder(NamedTuple):
@@ -25,8 +33,9 @@ class InOrder(NamedTuple):
     found: Offsets  # weight of the outline's tokens in order
     words: Offsets  # weight of its words in order
     all_words: Offsets  # weight of all its words
-    same_tokens: Offsets  # tokens in order as they are
-    alike_tokens: Offsets  # all numbers alike
+    shared_tokens: Offsets  # in any order
+    same_tokens: Offsets  # tokens in order; 0 where too few are shared, and so are the next two
+    numbers: Offsets  # numbers in order
     word_tokens: Offsets  # words in order
     begins: Offsets  # the first of all documents' tokens that is in order,
     ends: Offsets  # and the one behind the last
@@ -38,55 +47,69 @@ def compare_in_order(
     candidates: Candidates,
     index: OutlineIndex,
     item_tokens: tuple[Hashes, Offsets],
-    min_share: float,
+    limits: Limits,
 ) -> InOrder:
-    """Candidates with less than `min_share` of the item's weight in order are left out."""
-    needed = np.maximum(np.ceil(min_share * index.totals), 1).astype(np.int64)
-    rows = _compare(tokens, outlines, candidates, (index.hashes, index.offsets, index.weights), item_tokens, needed)
+    """Candidates with less of the item's weight in order, or hardly a word of it, are left out."""
+    rows = _compare(tokens, outlines, candidates, (index.hashes, index.offsets, index.weights), item_tokens, limits)
     return InOrder(*rows)
 
 
 @njit(cache=True)
-def _compare(tokens, outlines, candidates, index, item_tokens, needed):  # type: ignore[no-untyped-def]
+def _compare(tokens, outlines, candidates, index, item_tokens, limits):  # type: ignore[no-untyped-def]
     item_outlines, item_offsets, item_weights = index
-    rows = np.zeros((10, len(candidates.items)), np.int64)
+    rows = np.zeros((11, len(candidates.items)), np.int64)
     count = 0
-    slots = np.zeros(16, np.uint64), np.zeros(16, np.int32), np.zeros(16, np.int32)
+    slots = _slots_for(16)
     for row in range(len(candidates.items)):
         text, number = candidates.documents[row], candidates.items[row]
         mine = slice(item_offsets[number], item_offsets[number + 1])
         item, weights = item_outlines[mine], item_weights[mine]
-        size = 16
-        while size < 2 * len(item):
-            size *= 2
-        if len(slots[0]) < size:
-            slots = np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(size, np.int32)
+        whole = item_tokens[0][item_tokens[1][number] : item_tokens[1][number + 1]]
+        if len(slots[0]) < 2 * len(whole):
+            slots = _slots_for(2 * len(whole))
         first = max(candidates.begins[row] - len(item) // 4, outlines.offsets[text])
         last = min(first + len(item) * 3 // 2 + 1, outlines.offsets[text + 1])
         stretch = outlines.hashes[first:last]
-        if _in_both(item, weights, stretch, slots, size) < needed[number]:
+        if _in_both(item, weights, stretch, slots) < limits.weight[number]:
             continue
         found, end = _heaviest_common(item, weights, stretch)
-        if found >= needed[number]:
-            _, from_end = _heaviest_common(item[::-1], weights[::-1], stretch[::-1])
-            is_word = item & WORD > 0
-            words, _ = _heaviest_common(item[is_word], weights[is_word], stretch[stretch & WORD > 0])
-            begin, after = outlines.places[last - from_end], tokens.offsets[text + 1]
-            if first + end < outlines.offsets[text + 1]:
-                after = outlines.places[first + end]  # numbers in a row are one place
-            whole = item_tokens[0][item_tokens[1][number] : item_tokens[1][number + 1]]
-            same, alike, num_words = _tokens_in_order(whole, tokens.hashes[begin:after])
-            rows[:5, count] = np.array((text, number, found, words, weights[is_word].sum()))
-            rows[5:, count] = np.array((same, alike, num_words, begin, after))
-            count += 1
+        if found < limits.weight[number]:
+            continue
+        is_word = item & WORD > 0
+        words, _ = _heaviest_common(item[is_word], weights[is_word], stretch[stretch & WORD > 0])
+        all_words = weights[is_word].sum()
+        if words < MIN_WORD_SHARE * all_words:
+            continue
+        _, from_end = _heaviest_common(item[::-1], weights[::-1], stretch[:end][::-1])
+        begin, after = outlines.places[first + end - from_end], tokens.offsets[text + 1]
+        if first + end < outlines.offsets[text + 1]:
+            after = outlines.places[first + end]  # numbers in a row are one place
+        place = tokens.hashes[begin:after]
+        shared = _in_both(whole, np.ones(len(whole), np.int32), place, slots)
+        rows[:6, count] = np.array((text, number, found, words, all_words, shared))
+        if shared >= limits.tokens[number]:
+            rows[6:9, count] = np.array(_tokens_in_order(whole, place))
+        rows[9:, count] = np.array((begin, after))
+        count += 1
     return rows[:, :count]
 
 
 @njit(cache=True)
-def _in_both(item, weights, stretch, slots, size):  # type: ignore[no-untyped-def]
-    """Weight of the item's tokens that the stretch has too, each as often as both have it. `size` of the `slots` are a hash
+def _slots_for(count):  # type: ignore[no-untyped-def]
+    size = 16
+    while size < count:
+        size *= 2
+    return np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(size, np.int32)
+
+
+@njit(cache=True)
+def _in_both(item, weights, stretch, slots):  # type: ignore[no-untyped-def]
+    """Weight of the item's tokens that the stretch has too, each as often as both have it. The `slots` have room for a hash
     table, left empty."""
     keys, left, worth = slots
+    size = 16
+    while size < 2 * len(item):
+        size *= 2
     last = size - 1
     for i in range(len(item)):
         slot = _slot(keys, item[i], last)
@@ -129,14 +152,10 @@ def _heaviest_common(item, weights, stretch):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _tokens_in_order(item, stretch):  # type: ignore[no-untyped-def]
-    """Common tokens in order as they are, with all numbers alike, and of words alone."""
+    """Common tokens in order, and of numbers and of words alone."""
+    numbers = _longest_common(item[item & NUMBER > 0], stretch[stretch & NUMBER > 0])
     words = _longest_common(item[item & WORD > 0], stretch[stretch & WORD > 0])
-    return _longest_common(item, stretch), _longest_common(_alike(item), _alike(stretch)), words
-
-
-@njit(cache=True)
-def _alike(tokens):  # type: ignore[no-untyped-def]
-    return np.where(tokens & NUMBER > 0, ANY_NUMBER, tokens)
+    return _longest_common(item, stretch), numbers, words
 
 
 @njit(cache=True)

@@ -1,9 +1,9 @@
 """Which parts of a page are its content: decided on the weights of elements, without a tree of objects.
 
 Furniture (navigation, banners, comments, what classes name so) goes first, unless it holds most of the page. The core is the
-innermost element with all formulas and most of the text in good blocks; of what stands before it the lead is kept. In the core,
-lists and blocks that are mostly links go. What holds a formula outside of a link never goes; of what does, `cuts` keeps the
-formulas that stand nowhere else.
+innermost element with all other formulas and most of the text in good blocks; of what stands before it the lead is kept. In the
+core, lists and blocks that are mostly links go. A formula outside of a link never goes, nor the block around it, and furniture
+with more than a few stays whole; of the formulas in links, `cuts` keeps those that stand nowhere else.
 
 Measured against resiliparse's main content and trafilatura on the gold of trafilatura, Scrapinghub's article-extraction-benchmark
 and Mozilla's readability: `python -m curation.benchmark extract --data FOLDER`.
@@ -55,6 +55,7 @@ from curation.extract.weights import (
 
 # Shares of a page's text above which an element is not what its class or attribute says: wrappers have such names too
 MAX_HIDDEN, MAX_FURNITURE, MAX_FURNITURE_AROUND_MAIN, MAX_COMMENTS = 0.8, 0.4, 0.3, 0.7
+MAX_STRAY_FORMULAS = 3  # in furniture: with more it is content, an exercise on cookies whose id says so
 MAX_LABEL_CHARS = 300  # dates, authors, tags, captions
 MAX_FIGURE_CHARS = 500
 MIN_GOOD_CHARS = 40  # of a block that counts as prose: shorter ones are as often buttons and teasers
@@ -71,7 +72,7 @@ _LT, _GT, _ZERO, _NINE = (ord(character) for character in "<>09")
 
 @njit(cache=True)
 def choose(data: Any, tags: Any, spans: Any) -> Any:
-    """Ranges of the source to leave out or to replace, in order: start, stop, and the span that takes its place or -1."""
+    """Ranges of the source to leave out or to replace, as `cuts` gives them."""
     is_dropped, core, weight, holders = _choose(data, tags, spans, True, MIN_GOOD_CHARS)
     for with_classes, min_good_chars in ((True, MIN_SHORT_CHARS), (False, MIN_GOOD_CHARS)):
         if weight < TOO_LITTLE:
@@ -116,16 +117,19 @@ def _drop_furniture(tags: Any, weights: Any, inside: Any, is_dropped: Any) -> No
             is_dropped[row] = True
             continue
         flags, length = tags[row, FLAGS], weights[row, TEXT]
-        if flags & PAGE or weights[row, FORMULAS]:
+        is_cut = flags & FURNITURE and not flags & (INLINE | PARAGRAPH | HEADING)  # of those nothing would be left out
+        if flags & PAGE or weights[row, FORMULAS] > (MAX_STRAY_FORMULAS if is_cut else 0):
             continue
         share = length / page
         holds_main = inside[row] & (MAIN | CONTENT | TITLE) != 0
         is_furniture = share < (MAX_FURNITURE_AROUND_MAIN if holds_main else MAX_FURNITURE)
         is_label = length < MAX_LABEL_CHARS and not flags & INLINE
         is_picture = length < MAX_FIGURE_CHARS and not inside[row] & (TABLE | VERBATIM)
-        is_dropped[row] = (
+        is_dropped[row] = flags & FURNITURE and is_furniture
+        if weights[row, FORMULAS]:
+            continue
+        is_dropped[row] |= (
             (flags & HIDDEN and share < MAX_HIDDEN)
-            or (flags & FURNITURE and is_furniture)
             or (flags & COMMENT and share < MAX_COMMENTS)
             or (flags & LABEL and is_label)
             or (flags & FIGURE and is_picture)

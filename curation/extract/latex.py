@@ -6,6 +6,9 @@ from dataclasses import dataclass
 _STYLED = re.compile(r"\{\s*\\(?:display|text)style(?![a-zA-Z])\s*(.*)\}", re.DOTALL)
 _STYLE = re.compile(r"\\displaystyle(?![a-zA-Z])\s*")
 _DELIMITED = re.compile(r"\$\$(?P<double>.+)\$\$|\$(?P<single>[^$]+)\$|\\\[(?P<square>.+)\\\]|\\\((?P<round>.+)\\\)", re.DOTALL)
+_ENVIRONMENT = re.compile(r"\\begin\{(equation\*?|displaymath|math)\}(.*)\\end\{\1\}", re.DOTALL)
+_TOKEN = re.compile(r"\\(?:[a-zA-Z]+|\S)|\S")
+_BRACED = re.compile(r"(?<!\S)\{ ([^\s{}]+) \}(?!\S)")
 _DOCUMENT = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
 _LOOKS_LIKE_LATEX = re.compile(r"[\\^_={}<>+*/|]|^\W*[A-Za-z0-9]{1,3}\W*$")
 
@@ -46,6 +49,15 @@ def tidy(latex: str, *, is_display: bool) -> str:
     rows = [re.sub(r"[ \t\xa0\r\f]+", " ", row).strip() for row in latex.split("\n")]
     has_comment = re.search(r"(?<!\\)%", latex) is not None
     return ("\n" if is_display or has_comment else " ").join(row for row in rows if row)
+
+
+def identity(text: str) -> str:
+    """The same for formulas that differ in delimiters, spaces or braces around single tokens only: $x^{2}$ is \\[ x^2 \\]."""
+    text = text.strip()
+    delimited = _DELIMITED.fullmatch(text)
+    environment = _ENVIRONMENT.fullmatch(text)
+    latex = delimited[delimited.lastgroup or 0] if delimited else environment[2] if environment else text
+    return _BRACED.sub(r"\1", " ".join(_TOKEN.findall(latex)))
 
 
 def is_balanced(latex: str) -> bool:

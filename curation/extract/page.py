@@ -13,6 +13,7 @@ from html import unescape
 from resiliparse.extract.html2text import extract_plain_text
 
 from curation.extract.content import choose
+from curation.extract.cuts import PARAGRAPH_TAG
 from curation.extract.latex import Formula
 from curation.extract.rewrite import CLOSE, OPEN, Page
 from curation.extract.scan import within_limit
@@ -78,6 +79,8 @@ def _source(page: Page) -> str:
         parts.append(page.html[position:start])
         if span >= 0:
             parts.append(page.texts[span])
+        elif span == PARAGRAPH_TAG:
+            parts.append("</p>" if page.html.startswith("</", start) else "<p>")
         position = stop
     source = "".join([*parts, page.html[position:]])
     return _FIGURE.sub(r"<\1div", source)

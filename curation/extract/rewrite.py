@@ -10,7 +10,7 @@ import numpy as np
 from curation.extract import elements
 from curation.extract.delimiters import Delimiter, closing_index, configured_pairs, find_delimiters, read_delimited, usual_pairs
 from curation.extract.images import read_image
-from curation.extract.latex import TWIN, Formula
+from curation.extract.latex import TWIN, Formula, identity
 from curation.extract.nesting import END, FLAGS, INSIDE_STOP, OPENS, OWNER, PARENT, START, STOP, TAG, TOO_DEEP
 from curation.extract.scan import scan
 from curation.extract.vocabulary import FORMULA, HIDDEN, RAW, UNSEEN, VERBATIM, VOID, tag_names, tag_number
@@ -245,8 +245,8 @@ class Page:
         if not found.text:  # a twin of another formula
             self._write(start, stop, "")
             return
-        identity = self._identities.setdefault(found.text.strip("$"), len(self._identities))
-        self._write(start, stop, f"{OPEN}{len(self.formulas)}{CLOSE}", min(len(found.text), _MAX_WEIGHT), identity)
+        number = self._identities.setdefault(identity(found.text), len(self._identities))
+        self._write(start, stop, f"{OPEN}{len(self.formulas)}{CLOSE}", min(len(found.text), _MAX_WEIGHT), number)
         self.formulas.append(found)
         self._last_name, self._last_stop = name, stop
 

@@ -15,7 +15,7 @@ from curation.extract.tables import lines
 VOID, INLINE, RAW, VERBATIM, UNSEEN, FURNITURE, FORMULA, LINK = (1 << bit for bit in range(8))
 PARAGRAPH, ITEM, TERM, ROW, CELL, SECTION, OPTION, LIST, TABLE, HEADING = (1 << bit for bit in range(8, 18))
 MAIN, TITLE, FIGURE, PAGE = (1 << bit for bit in range(18, 22))
-DRAWING, COMMENT, LABEL, CONTENT, HIDDEN, ARTICLE, BODY, GUTTER = (1 << bit for bit in range(22, 30))
+DRAWING, COMMENT, LABEL, CONTENT, HIDDEN, ARTICLE, BODY, GUTTER, BULLETS = (1 << bit for bit in range(22, 31))
 _TRAITS = {
     "void": VOID,
     "inline": INLINE,
@@ -46,6 +46,7 @@ _TRAITS = {
     "article": ARTICLE,
     "body": BODY,
     "gutter": GUTTER,
+    "bullets": BULLETS,
 }
 # How the value of an attribute is read
 WORDS, STYLE, IS_HIDDEN, ADDRESS, LATEX = range(1, 6)

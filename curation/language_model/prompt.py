@@ -1,4 +1,4 @@
-"""A prompt is a text file in which {text} stands, once, for what is asked about. Shipped ones lie in curation/language_model/prompts."""
+"""A prompt is a text file in which {text} stands, once, for what is asked about. Shipped ones lie in `prompts/`."""
 
 from pathlib import Path
 

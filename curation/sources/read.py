@@ -226,7 +226,7 @@ class ReadSource(BaseReader):
             if ours not in columns and ours in row:
                 fields[ours] = row[ours]
         given = fields.pop("id", None)
-        if isinstance(given, dict | list | bool):
+        if isinstance(given, dict | list):
             self._unreadable("bad_id", file)
             return None
         identity = self._ids.of_row(given, file, index)

@@ -80,6 +80,7 @@ JSONL: dict[str, Row] = {
     "no text": ("jsonl", between(b'{"id": "x"}', b'{"id": "x", "text": null}'), BOTH, {"missing_column": 2}),
     "blank text": ("jsonl", between(line("x", " \t").strip()), BOTH, {"empty_text": 1}),
     "ids that are numbers": ("jsonl", line(0) + line(7) + line(1.5) + line(True), ["0", "7", "1.5", "True"], {}),
+    "ids that are structures": ("jsonl", between(line({"a": 1}).strip(), line(["a"]).strip()), BOTH, {"bad_id": 2}),
     "ids that are none": ("jsonl", line(None) + line(""), ["s/b.jsonl/0", "s/b.jsonl/1"], {}),
     "ids with slashes, spaces and line ends": ("jsonl", line("../a b") + line("a\nb\0"), ["../a b", "a\nb\0"], {}),
     "an id of 100 kB": (

@@ -52,6 +52,7 @@ PARQUET: dict[str, Row] = {
     "no column that is read": ("parquet", table(body=ABC), [], {"missing_column": 3}),
     "texts that are numbers": ("parquet", table(id=ABC, text=[1, 2, 3]), [], {"not_text": 3}),
     "texts that are lists": ("parquet", table(id=ABC, text=[["a"], ["b"], ["c"]]), [], {"not_text": 3}),
+    "ids that are structures": ("parquet", table(id=[{"a": 1}] * 3, text=ABC), [], {"bad_id": 3}),
     "texts that are structures": ("parquet", table(id=ABC, text=[{"a": 1}] * 3), [], {"not_text": 3}),
     "texts that are null": ("parquet", table(id=ABC, text=pa.nulls(3)), [], {"missing_column": 3}),
     "texts as bytes": ("parquet", table(id=ABC, text=[b"one", b"caf\xe9", b"nine"]), ["1", "3"], {"invalid_utf8": 1}),

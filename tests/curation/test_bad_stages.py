@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from curation.pipeline import finish, run_rank
 from curation.shards import read_shard
 from recipes.manifest import rank_file, read_manifest
 from recipes.stage import Input, Stage, read_stage, write_stage
+from slurm.cli import main
 from slurm.plan import Plan, plan, refuse_problems
 from tests.curation.bad_files import line
 
@@ -107,9 +109,12 @@ def test_a_limit_that_is_tightened_later_holds_for_finished_stages_too(tmp_path:
     """It is said by the plan, before anything is queued, and nothing is made again."""
     (tmp_path / "raw.jsonl").write_bytes(b"".join(line(str(n)) for n in range(9)) + b"broken\n")
 
-    def planned(limit: float) -> Plan:
+    def overrides(limit: float) -> tuple[str, ...]:
         source = f"sources={{s: {{format: jsonl, path: {tmp_path}/raw.jsonl}}}}"
-        return plan("curate/web_files", (f"root={tmp_path}/runs", source, f"max_unreadable_records={limit}", *ONE_STAGE))
+        return (f"root={tmp_path}/runs", source, f"max_unreadable_records={limit}", *ONE_STAGE)
+
+    def planned(limit: float) -> Plan:
+        return plan("curate/web_files", overrides(limit))
 
     loose = planned(0.1)
     write_stage(loose.stages[0])
@@ -122,6 +127,13 @@ def test_a_limit_that_is_tightened_later_holds_for_finished_stages_too(tmp_path:
     assert "1 of 10 records could not be read, above max_unreadable_records=0.05: invalid_json 1 (raw.jsonl)" in problem
     with pytest.raises(ValueError, match=r"this cannot run yet:\n.*above max_unreadable_records=0\.05"):
         refuse_problems(tight)
+    given = ["curate/web_files", *overrides(0.05)]
+    status = CliRunner().invoke(main, ["status", *given])
+    assert (status.exit_code, f"before this can run: {problem}" in status.output) == (0, True)
+    assert json.loads(CliRunner().invoke(main, ["status", *given, "--json"]).output)["problems"] == [problem]
+    answers = [CliRunner().invoke(main, [command, *given]) for command in ("plan", "run")]
+    assert [answer.exit_code for answer in answers] == [2, 2]
+    assert "are done already" not in answers[1].output
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "gone"])

@@ -84,7 +84,7 @@ def test_the_classifier_separates_and_reports_on_the_held_out_share(examples: Pa
 
 def test_the_chosen_threshold_finds_the_target_share_of_the_good_ones(examples: Path, tmp_path: Path) -> None:
     report = train(parameters(target_recall=0.9), examples, tmp_path, seed=3)
-    held_out = split(read_examples(examples)[0], 0.2, seed=3)[1]
+    held_out = split(read_examples(examples).rows, 0.2, seed=3)[1]
     scores = score(load_model(tmp_path / "model.bin"), [text for text, label in held_out if label])
     chosen = report["chosen"]["min_score"]
     assert sum(value >= chosen for value in scores) == 36  # of 40
@@ -108,7 +108,7 @@ def test_sets_from_elsewhere_are_measured_and_never_trained_on(examples: Path, t
     assert found["swapped"]["average_precision"] < 0.5
     assert found["swapped"]["calibration"]["expected_calibration_error"] > 0.8
     nothing = write_rows(tmp_path / "nothing.jsonl", [{"text": "", "label": 1}])
-    with pytest.raises(ValueError, match=r"out_of_distribution 'nothing' has no good row \(.*'empty_text': 1\}\)"):
+    with pytest.raises(ValueError, match=r"out_of_distribution 'nothing' has no good row \(.*empty_text in line 1\)"):
         train(parameters(), examples, tmp_path / "none", seed=3, out_of_distribution={"nothing": nothing})
 
 
@@ -194,9 +194,9 @@ def test_bad_rows_are_counted_by_kind(tmp_path: Path) -> None:
     ]
     file = write_rows(tmp_path / "e.jsonl", [*rows])
     file.write_bytes(file.read_bytes() + b'{"text": "cut\n\n\xff\xfe\n')
-    read, counts = read_examples(file)
-    assert read == [("good one", 1), ("bad one", 0)]
-    assert counts == {
+    read = read_examples(file)
+    assert read.rows == [("good one", 1), ("bad one", 0)]
+    assert read.counts == {
         "rows": 13,
         "positive": 1,
         "negative": 1,
@@ -207,11 +207,26 @@ def test_bad_rows_are_counted_by_kind(tmp_path: Path) -> None:
         "empty_text": 1,
         "bad_json": 3,
     }
+    assert read.bad_lines["bad_label"] == [7, 8, 9]
+    assert read.bad_lines["bad_json"] == [11, 12, 14]  # an empty line is no row, but a line
+    assert "bad_text in line 5, 6" in str(read)
 
 
 def test_examples_may_be_gzipped(tmp_path: Path) -> None:
     (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a", "label": true}\n'))
-    assert read_examples(tmp_path / "e.jsonl.gz")[0] == [("a", 1)]
+    assert read_examples(tmp_path / "e.jsonl.gz").rows == [("a", 1)]
+
+
+def test_bad_lines_are_named_where_nothing_is_left_and_on_record_where_something_is(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "bad.jsonl", [{"text": f"text {i}", "label": "good"} for i in range(10)])
+    with pytest.raises(ValueError, match=r"no rows with label 1 to train on.*bad_label 10, bad_label in line 1, 2, 3, 4, 5\)"):
+        train(parameters(), file, tmp_path, seed=5)
+    good = write_examples(tmp_path / "good.jsonl")
+    with pytest.raises(ValueError, match=r"'other' has no good row \(.*bad_label in line 1, 2, 3, 4, 5\)"):
+        train(parameters(), good, tmp_path, seed=5, out_of_distribution={"other": file})
+    rows = len(good.read_bytes().splitlines())
+    good.write_bytes(good.read_bytes() + b"broken\n")
+    assert train(parameters(), good, tmp_path, seed=5)["bad_lines"] == {"bad_json": [rows + 1]}
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -108,6 +108,30 @@ def test_a_template_shared_with_an_item_is_not_the_item(tmp_path: Path) -> None:
     assert [doc.id for doc in dropped] == ["1"]
 
 
+def test_the_words_of_an_item_without_its_numbers_are_another_problem(tmp_path: Path) -> None:
+    boats = "What is the smallest number of boats that carry all the children of the village across the river at noon"
+    market = "At the market of Odense a farmer sells {} baskets of ripe yellow pears and then {} jars of sweet dark honey while "
+    market += "her neighbour brings {} wheels of old goat cheese; which sum do {} friends divide after the long day?"
+    items = [f"{boats} if 48 of them swim and 7 stay?", market.format(31, 57, 12, 5)]
+    path = records(tmp_path / "b.jsonl", [{"problem": item} for item in items])
+    others = [f"{boats} when every boat holds 5?", market.format("several", "some", "heavy", "all")]
+    kept, dropped = run({"b": path}, *others, *items)
+    assert [doc.id for doc in kept] == ["0", "1"]
+    assert all("near_contamination" in doc.metadata for doc in kept)
+    assert [doc.id for doc in dropped] == ["2", "3"]
+
+
+def test_half_a_solution_is_the_solution_and_its_form_with_other_numbers_is_not(tmp_path: Path) -> None:
+    plot = "The left bed of the plot is {} steps long and the right bed is {} steps long, so that a gardener who waters both of "
+    plot += "them twice every evening, walking slowly with a heavy can, goes {} steps before supper. "
+    rest = "On market days he skips {} of them, on feast days {} more, and when it rains {} or {} are left for the next morning."
+    path = records(tmp_path / "b.jsonl", [{"problem": "How far does he go?", "solution": (plot + rest).format(*range(21, 28))}])
+    half, form = plot.format(21, 22, 23), plot.replace("{} steps", "many steps") + rest.format(4, 5, 6, 7)
+    kept, dropped = run({"b": path}, half, form)
+    assert [doc.id for doc in kept] == ["1"]
+    assert [doc.id for doc in dropped] == ["0"]
+
+
 def test_instructions_that_many_items_share_are_no_contamination(tmp_path: Path) -> None:
     format_words = "Express your answer as a common fraction in lowest terms, without any decimal point or percent sign at all."
     subjects = ["red cats", "blue dogs", "old horses", "grey mice", "new goats", "fat cows"]
@@ -166,7 +190,7 @@ def test_an_item_with_a_word_changed_in_every_sentence_is_found(benchmarks: dict
 
 def test_an_item_with_every_fifth_word_changed_is_found_and_cut_out_as_a_whole(benchmarks: dict[str, Path]) -> None:
     words = DUCKS.split(" ")
-    words[4::5] = ["purple"] * len(words[4::5])
+    words[4::5] = [word if any(map(str.isdigit, word)) else "purple" for word in words[4::5]]
     edited = " ".join(words)
     kept, dropped = run(benchmarks, f"{FILLER}{edited} {FILLER}")
     assert not kept

@@ -6,7 +6,7 @@ import numpy as np
 
 from curation.decontaminate.math_token_hashes import find_hashes
 from curation.decontaminate.outlines import COMMON_TOKENS, UNITS_PER_BIT, OutlineIndex, outlines_of
-from curation.decontaminate.token_order import compare_in_order
+from curation.decontaminate.token_order import Limits, compare_in_order
 
 WORDS = [
     f"{start}{end}"
@@ -47,7 +47,8 @@ def test_what_is_in_order_is_what_a_plain_table_finds() -> None:
     item_tokens, tokens = find_hashes(items), find_hashes(texts)
     index, outlines = OutlineIndex(item_tokens, 400), outlines_of(tokens)
     mine = (item_tokens.hashes, item_tokens.offsets)
-    found = compare_in_order(tokens, outlines, index.candidates(outlines), index, mine, 0.3)
+    limits = Limits(0.3 * index.totals, 0 * index.totals)
+    found = compare_in_order(tokens, outlines, index.candidates(outlines), index, mine, limits)
     assert sum((found.documents == found.items).tolist()) >= 28
     for row in range(len(found.items)):
         item, text = int(found.items[row]), int(found.documents[row])
@@ -55,7 +56,7 @@ def test_what_is_in_order_is_what_a_plain_table_finds() -> None:
         stretch = [int(token) for token in outlines.hashes[outlines.offsets[text] : outlines.offsets[text + 1]]]
         most = heaviest(index.hashes[places].tolist(), index.weights[places].tolist(), stretch)
         assert found.found[row] == most if item == text else found.found[row] <= most
-        assert found.same_tokens[row] <= found.alike_tokens[row] <= item_tokens.offsets[item + 1] - item_tokens.offsets[item]
+        assert found.same_tokens[row] <= found.shared_tokens[row] <= item_tokens.offsets[item + 1] - item_tokens.offsets[item]
 
 
 def heaviest(item: list[int], weights: list[int], stretch: list[int]) -> int:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from curation.benchmark import road_data
-from curation.benchmark.road import LEFT_OUT, STAGES, comparisons
+from curation.benchmark import road_curve, road_data
+from curation.benchmark.measure import Measured
+from curation.benchmark.road import LEFT_OUT, STAGES, Road, comparisons
 from curation.benchmark.size import Size
+from recipes.stage import write_stage
+from slurm.plan import plan as slurm_plan
 
 
 def test_made_pages_are_html_of_many_kinds_and_the_same_every_time(tmp_path: Path) -> None:
@@ -26,6 +29,24 @@ def test_made_labels_are_of_both_kinds_and_no_page_of_the_road(tmp_path: Path, m
     good = sum(row["label"] for row in rows)
     assert 10 < good < 70
     assert len({row["text"] for row in rows}) > 70
+
+
+def test_the_curve_of_the_road_says_what_it_measures_and_answers_on_standard_output_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [stage.folder for stage in slurm_plan("curate/web_files", (f"root={tmp_path}",)).stages[:2]]
+    for stage in slurm_plan("curate/web_files", (f"root={tmp_path}",)).stages[:2]:
+        write_stage(stage)
+    road = Road("text", (), {}, tmp_path / "road")
+    monkeypatch.setattr(road_curve, "from_text", lambda *_: road)
+    monkeypatch.setattr(road_curve, "plan", lambda _: folders)
+    monkeypatch.setattr(road_curve, "measure", lambda _: Measured(1.0, 1.0, None))
+    monkeypatch.setattr(road_curve.shutil, "rmtree", lambda _: None)
+    list(road_curve.comparisons(Size(documents=2_000, repeats=1, data=None, scratch=tmp_path)))
+    said = capsys.readouterr()
+    names = [f"{folder.name.rpartition('-')[0]} ({number} of 2 stages)" for number, folder in enumerate(folders, start=1)]
+    assert said.err.splitlines() == [f"{documents} documents: {name}" for documents in ("1,000", "2,000") for name in names]
+    assert said.out == ""
 
 
 @pytest.mark.slow

@@ -121,7 +121,10 @@ def damage_cut_record(path: Path) -> None:
     os.truncate(path / "complete.json", 50)
 
 
-@pytest.mark.parametrize("damage", [damage_truncated, damage_one_bit, damage_half_published, damage_no_contents, damage_cut_record])
+DAMAGES = [damage_truncated, damage_one_bit, damage_half_published, damage_no_contents, damage_cut_record]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_the_checkpoint_before_a_damaged_one_is_used(world: World, damage: Callable[[Path], None]) -> None:
     name = damage.__name__
     whole, folder = world.root / "whole_sync", stage(world, name, "sync")

@@ -34,7 +34,15 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list
     params = {**PARAMS, "model": SHAPE, "global_batch_size": 8, "validation": {}}
     request = {"layouts": LAYOUTS, "params": params, "base": str(base), "root": str(root)}
     script = Path(__file__).with_name("layouts_process.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4", str(script), json.dumps(request)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=4",
+        str(script),
+        json.dumps(request),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]

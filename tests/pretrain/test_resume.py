@@ -1,6 +1,5 @@
 """Whatever interrupts a training stage, running it again ends with the same bytes."""
 
-import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 from world import World, outputs
 
-from pretrain import certificate
 from pretrain.metrics import read_journal
 from recipes.manifest import changed_files, read_manifest
 
@@ -65,60 +63,6 @@ def test_the_same_stage_in_another_place_makes_the_same_bytes(world: World, undi
     elsewhere = world.stage("elsewhere/deeper/again")
     assert world.train(elsewhere).status == 0
     assert outputs(elsewhere) == outputs(undisturbed)
-
-
-def test_kills_at_any_moment_leave_no_trace(world: World, undisturbed: Path) -> None:
-    folder = world.stage("killed")
-    checkpoints = folder / "checkpoints"
-    moments: list[Callable[[], bool]] = [
-        (folder / ".index.tmp").exists,
-        has_steps(folder, 3),
-        (checkpoints / ".step_00000004.tmp").exists,
-        has_steps(folder, 7),
-        (checkpoints / ".step_00000008.tmp" / "common.pt").exists,
-        has_steps(folder, 11),
-        (checkpoints / "step_00000012").exists,
-    ]
-    for moment in moments:
-        assert world.start(folder).signal_when(moment).status == -signal.SIGKILL
-        assert not (folder / "manifest.json").exists()
-    finished = world.train(folder)
-    assert finished.status == 0, finished.stderr
-    assert outputs(folder) == outputs(undisturbed)
-    resume = read_manifest(folder)["details"]["resume"]
-    assert resume["verdict"] == "same"
-    assert resume["restarts"] >= 4
-    assert resume["redone_steps"] > 0
-    assert {segment["ended"] for segment in resume["segments"][:-1]} == {certificate.KILLED}
-    assert {segment["digest"] for segment in resume["segments"]} == {"began anew", "same"}
-
-
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_used(world: World, undisturbed: Path) -> None:
-    folder = world.stage("damaged")
-    assert world.start(folder).signal_when(has_steps(folder, 9)).status == -signal.SIGKILL
-    weights = folder / "checkpoints" / "step_00000008" / "__0_0.distcp"
-    content = bytearray(weights.read_bytes())
-    content[len(content) // 2] ^= 1
-    weights.write_bytes(content)
-    finished = world.train(folder)
-    assert finished.status == 0, finished.stderr
-    assert "step_00000008 is damaged (__0_0.distcp has changed)" in finished.stderr
-    assert "going on after step 4 of 12" in finished.stderr
-    assert (folder / "logs" / "damaged" / "step_00000008").is_dir()
-    assert outputs(folder) == outputs(undisturbed)
-
-
-def test_sigterm_saves_a_checkpoint_and_exits_with_75(world: World, undisturbed: Path) -> None:
-    folder = world.stage("asked_to_stop")
-    assert world.start(folder).signal_when(has_steps(folder, 5), signal.SIGTERM).status == 75
-    saved = sorted((folder / "checkpoints").iterdir())[-1]
-    step = json.loads((saved / "complete.json").read_text())["step"]
-    assert step == len(read_journal(folder / "metrics.jsonl")) >= 5
-    assert not (folder / "manifest.json").exists()
-    finished = world.train(folder)
-    assert finished.status == 0, finished.stderr
-    assert f"going on after step {step} of 12" in finished.stderr
-    assert outputs(folder) == outputs(undisturbed)
 
 
 def test_bf16_resumes_to_the_same_bytes(world: World) -> None:

@@ -36,6 +36,18 @@ def test_an_unknown_page_names_the_nearest() -> None:
             "stages.dedup.min_jaccard=1.5",
             "stages.dedup.min_jaccard: Input should be less than or equal to 1 (got 1.5)",
         ),
+        ("curate/demo_web", "stages.clean.filters.length.min_wrods=1", "stages.clean.filters.length: unknown key 'min_wrods'"),
+        (
+            "curate/demo_web",
+            "stages.clean.filters.length.min_words=x",
+            "stages.clean.filters.length.min_words: Input should be a valid integer",
+        ),
+        (
+            "curate/demo_web",
+            "stages.math.filters.math_classifier.min_score=high",
+            "stages.math.filters.math_classifier.min_score: min_score=high: 'high' is no score from 0 to 1; set a number, chosen, or "
+            "{2023: 0.5, 2024: 0.4, all: 0.45}",
+        ),
         ("curate/demo_web", "stages.clean.filters.wrods={}", "unknown filter 'wrods'; did you mean 'words'?"),
         ("curate/demo_web", "stages.decontaminate.benchmarks=null", "benchmarks"),
         ("curate/demo_web", "tokenizer=null", "stages has a tokenize stage, but `tokenizer` is not set"),

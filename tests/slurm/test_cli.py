@@ -59,6 +59,16 @@ def test_run_refuses_before_it_starts_when_inputs_are_missing(tmp_path: Path) ->
     assert not list(tmp_path.rglob("recipe.yaml"))
 
 
+def test_plan_and_run_give_the_same_exit_status_when_something_is_missing() -> None:
+    given = ("curate/demo_web", "sources.demo_crawl.path=nowhere/*.warc.gz")
+    for arguments in (given, (*given, "--json"), (*given, "--write")):
+        answer = say("plan", *arguments)
+        assert answer.exit_code == say("run", *given).exit_code == 2
+        assert "no file matches nowhere/*.warc.gz" in answer.output
+    assert len(json.loads(say("plan", *given, "--json").stdout)["problems"]) == 1
+    assert say("plan", "curate/demo_web").exit_code == 0
+
+
 def test_run_refuses_a_cluster_of_several_nodes(tmp_path: Path) -> None:
     answer = say("run", "curate/demo_data", "cluster=h100")
     assert answer.exit_code == 2

@@ -241,6 +241,31 @@ def test_the_same_stage_with_another_loss_is_told(tmp_path: Path) -> None:
     assert "loss: 7.0 and 7.1 in step 2, the first that differs" in say(*folders).output
 
 
+def judged(root: Path, min_score: object, chosen: dict[str, float] | None) -> Stage:
+    """A finished filter stage that judged by a number, or by what was chosen."""
+    params = {"filters": {"math_classifier": {"model": "classifier", "min_score": min_score}}}
+    identity = fingerprint(do="filter", version=1, params=params, inputs={})
+    stage = Stage(
+        "curate/x", "math", "curation", "filter", 1, params, {}, {}, identity, root / "curate" / "x" / f"math-{identity}"
+    )
+    write_stage(stage)
+    details = {"chosen": {"math_classifier": {"min_score": chosen}}} if chosen else {}
+    publish(stage, counts={"documents_in": 2, "documents_out": 1}, started=0.0, details=details)
+    return stage
+
+
+def test_a_chosen_threshold_is_told_with_its_number(tmp_path: Path) -> None:
+    number = judged(tmp_path / "a", 0.5, None)
+    for name, chosen, told in (
+        ("b", {"all": 0.4321}, "chosen: 0.4321"),
+        ("c", {"2020": 0.25, "all": 0.5}, "chosen: 2020 0.25, all 0.5"),
+    ):
+        other = judged(tmp_path / name, "chosen", chosen)
+        [row] = compare(str(number.folder), str(other.folder))["params"]
+        assert row == {"stage": "math", "key": "filters.math_classifier.min_score", "a": 0.5, "b": told}
+        assert told in say(str(number.folder), str(other.folder)).output
+
+
 def test_leaves_of_lists_are_named_by_their_rows() -> None:
     tree = {"a": [{"threshold": 0.5, "recall": 1.0}, {"dataset": "web", "epochs": 2}], "b": [1, 2], "c": {}}
     assert flat(tree) == {"a.0.5.recall": 1.0, "a.web.epochs": 2, "b": [1, 2]}

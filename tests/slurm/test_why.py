@@ -220,7 +220,27 @@ def test_other_parameters_behind_a_stage_are_another_way(dataset: Path, tmp_path
     shutil.copytree(dataset, copy)
     curate(copy, "stages.clean.filters.length.min_words=20")
     told = json.loads(ask(copy, SHORT, "--json").output)["documents"]
-    assert sorted(entry["verdict"] for entry in told) == ["dropped", "kept"]
+    assert [entry["verdict"] for entry in told] == ["kept", "dropped"]  # the newest first
+    clean = {"stage": f"{PAGE}/clean", "key": "filters.length.min_words", "a": 20, "b": 50}
+    assert [entry["differs"] for entry in told] == [[], [clean]]
+    shown = ask(copy, SHORT).output
+    assert f"made with {PAGE}/clean filters.length.min_words: 50 (above: 20)" in shown
+    assert "the same as above" not in shown
+    alike = ask(copy, KEPT).output
+    assert alike.count("made with ") == alike.count("every stage told the same as above") == 1
+    assert alike.count(" tokenized ") == 1
+
+
+def test_another_way_of_making_what_a_stage_reads_is_told_too(dataset: Path, tmp_path: Path) -> None:
+    """Signatures are not on the way of a document."""
+    copy = tmp_path / "dataset"
+    shutil.copytree(dataset, copy)
+    curate(copy, "stages.dedup.num_bands=19", "stages.extract.min_chars=150")
+    [newest, other] = json.loads(ask(copy, KEPT, "--json").output)["documents"]
+    assert newest["differs"] == []
+    keys = {(row["stage"].rpartition("/")[2], row["key"]): (row["a"], row["b"]) for row in other["differs"]}
+    assert keys[("extract", "min_chars")] == (150, 200)
+    assert keys[("dedup_signatures", "num_bands")] == (19, 20)
 
 
 def test_nothing_finished_and_an_empty_question_are_mistakes(dataset: Path, tmp_path: Path) -> None:
