@@ -84,7 +84,7 @@ class MathClassifierFilter(Strict):
         wrong += [f"{year!r} is no year" for year in scores if year != "all" and not re.fullmatch("[0-9]{4}", year)]
         wrong += [] if "all" in scores else ["it has no score for `all` other documents"]
         if wrong:
-            raise ValueError(f"min_score={min_score}: {wrong[0]}; set a number, chosen, or {{2023: 0.5, 2024: 0.4, all: 0.45}}")
+            raise ValueError(f"min_score={min_score}: {wrong[0]}; set a number, chosen or {{2023: 0.5, 2024: 0.4, all: 0.45}}")
         return scores if isinstance(min_score, dict) else min_score
 
 

@@ -45,8 +45,8 @@ def test_an_unknown_page_names_the_nearest() -> None:
         (
             "curate/demo_web",
             "stages.math.filters.math_classifier.min_score=high",
-            "stages.math.filters.math_classifier.min_score: min_score=high: 'high' is no score from 0 to 1; set a number, chosen, or "
-            "{2023: 0.5, 2024: 0.4, all: 0.45}",
+            "stages.math.filters.math_classifier.min_score: min_score=high: 'high' is no score from 0 to 1; set a number, chosen "
+            "or {2023: 0.5, 2024: 0.4, all: 0.45}",
         ),
         ("curate/demo_web", "stages.clean.filters.wrods={}", "unknown filter 'wrods'; did you mean 'words'?"),
         ("curate/demo_web", "stages.decontaminate.benchmarks=null", "benchmarks"),
