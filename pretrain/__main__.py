@@ -52,9 +52,11 @@ def train(stage: Stage) -> int:
 
     try:
         reason = Training(job, layout, backend).run(interruption)
-    except Failed as error:
+    except Exception as error:
         if layout.is_first:
-            certificate.end_segment(job.folder, None, str(error))
+            certificate.end_segment(
+                job.folder, None, str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+            )
         raise
     if reason is None and layout.is_first:
         publish.publish(job, started)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pretrain.metrics import METRICS, read_journal
+from pretrain.metrics import METRICS, read_journal, trim
 from recipes.stage import write_atomically
 
 SEGMENTS = Path("logs") / "segments.jsonl"
@@ -43,7 +43,8 @@ def forget_rows(folder: Path, after: int) -> None:
 
 
 def certificate(folder: Path) -> dict[str, Any]:
-    """`verdict`: "same", or "not same" with `differences` that say where."""
+    """`verdict`: "same"; "not same" with `differences` that say where; or "not compared", where a checkpoint was loaded under
+    another layout, so that nothing tells whether its state is the same."""
     segments = _segments(folder)
     final = {row["step"]: row for row in read_journal(folder / METRICS)}
     redone = read_journal(folder / REDONE)
@@ -55,11 +56,13 @@ def certificate(folder: Path) -> dict[str, Any]:
     ]
     for row in redone:
         now = final[row["step"]]
-        changed = [f"{name} was {row[name]!r}, is {now.get(name)!r}" for name in row if row[name] != now.get(name)]
+        names = dict.fromkeys([*row, *now])
+        changed = [f"{name} was {row.get(name)!r}, is {now.get(name)!r}" for name in names if row.get(name) != now.get(name)]
         if changed:
             differences.append(f"step {row['step']}: {', '.join(changed)}")
+    is_compared = not any(segment["digest"].startswith("not compared") for segment in segments)
     return {
-        "verdict": "not same" if differences else "same",
+        "verdict": "not same" if differences else "same" if is_compared else "not compared",
         "differences": differences[:MAX_LISTED],
         "num_differences": len(differences),
         "redone_steps": len(redone),
@@ -82,15 +85,8 @@ def _segments(folder: Path) -> list[dict[str, Any]]:
 
 def _append(file: Path, row: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    trim(file)
     with open(file, "ab") as stream:
-        if stream.tell() and not _ends_with_newline(file):
-            stream.write(b"\n")  # the line before was cut by a full disk
         stream.write(json.dumps(row).encode() + b"\n")
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _ends_with_newline(file: Path) -> bool:
-    with open(file, "rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) == b"\n"

@@ -14,11 +14,15 @@ SPEED = Path("logs") / "speed.jsonl"
 
 
 class Journal:
-    """Rows with a `step`, one a line. Opening it at a step takes what was written later off, into `dropped`: it is done again."""
+    """Rows with a `step`, one a line. Opening it at a step takes what was written later off: it is done again. A line that a kill
+    or a full disk has cut is taken off in any case."""
 
     def __init__(self, file: Path, *, keep_to_step: int | None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        self.dropped: list[dict[str, Any]] = [] if keep_to_step is None else cut(file, keep_to_step)
+        if keep_to_step is None:
+            trim(file)
+        else:
+            cut(file, keep_to_step)
         self.file = open(file, "ab")
 
     def write(self, **row: Any) -> None:
@@ -41,6 +45,16 @@ def read_journal(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
+def trim(file: Path) -> None:
+    """Takes off a last line that is not whole: the next one would be written behind it."""
+    if file.is_file() and not (content := file.read_bytes()).endswith(b"\n"):
+        os.truncate(file, content.rfind(b"\n") + 1)
+
+
+def rows_behind(file: Path, step: int) -> list[dict[str, Any]]:
+    return [row for row in read_journal(file) if row["step"] > step]
+
+
 def finite(number: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return number if math.isfinite(number) else None
@@ -51,7 +65,7 @@ def cut(file: Path, step: int) -> list[dict[str, Any]]:
     rows = read_journal(file)
     if not file.is_file():
         return []
-    kept = sum(row["step"] <= step for row in rows)
+    kept = len(rows) - len(rows_behind(file, step))
     with open(file, "r+b") as lines:
         for _ in range(kept):
             lines.readline()

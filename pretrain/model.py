@@ -113,7 +113,8 @@ def transformer_config(model: Model, precision: str, backend: Backend, paralleli
 def wrap(chunks: list[GPTModel], overlap: bool) -> list[DistributedDataParallel]:
     """The model as it is trained: bf16 in and out, gradients in float32 and summed over data-parallel processes."""
     config = chunks[0].config
-    overlap = overlap and parallel_state.get_data_parallel_world_size(with_context_parallel=True) > 1
+    # with interleaved pipeline stages overlap was never run over several data-parallel processes
+    overlap = overlap and len(chunks) == 1 and parallel_state.get_data_parallel_world_size(with_context_parallel=True) > 1
     settings = DistributedDataParallelConfig(
         grad_reduce_in_fp32=True, use_distributed_optimizer=True, overlap_grad_reduce=overlap, overlap_param_gather=overlap
     )

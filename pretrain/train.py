@@ -22,7 +22,7 @@ from pretrain.ema import Ema
 from pretrain.ending import Diverged, Interruption
 from pretrain.forward import forward_step, loss_and_tokens
 from pretrain.guards import Alarm, open_guard
-from pretrain.metrics import METRICS, cut
+from pretrain.metrics import METRICS, cut, rows_behind
 from pretrain.parallel import Layout
 from pretrain.preflight import Job
 from pretrain.schedule import learning_rate
@@ -150,9 +150,10 @@ class Training:
         if found is not None:
             level = logging.INFO if proof == digest.SAME else logging.WARNING
             log.log(level, "state of %s as it was saved and as it was loaded: %s", found.name, proof)
+        if self.layout.is_first:  # before they are taken off: they are compared with what the steps give the second time
+            certificate.keep_rows(folder, rows_behind(folder / METRICS, self.first))
         self.watch = Watch(self.job, self.layout, self.first)
         if self.layout.is_first:
-            certificate.keep_rows(folder, self.watch.dropped)
             facts = {"processes": self.layout.world_size, "layout": now["layout"], "loaded": found.name if found else None}
             certificate.begin_segment(folder, step=self.first, digest=proof, **facts)
         if found is None:

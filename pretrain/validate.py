@@ -27,6 +27,8 @@ def held_out_loss(held_out: HeldOut, model: list[Any], layout: Layout) -> tuple[
     size = layout.parallelism.micro_batch_size
     firsts = list(range(0, held_out.num_sequences, size))[layout.data_rank :: layout.data_size]
     batches = [held_out.batch(first, min(first + size, held_out.num_sequences)) for first in firsts]
+    # interleaved pipeline stages work on as many micro-batches as there are stages: the same one so often, which changes no mean
+    times = layout.parallelism.pipeline if len(model) > 1 else 1
     total = [0.0, 0.0, 0.0]
     for chunk in model:
         chunk.eval()
@@ -34,9 +36,9 @@ def held_out_loss(held_out: HeldOut, model: list[Any], layout: Layout) -> tuple[
         for batch in batches:  # one at a time: the last may be shorter, and pipelines want equal shapes within a call
             outputs = get_forward_backward_func()(
                 forward_step_func=forward_step,
-                data_iterator=[iter([batch]) for _ in model] if len(model) > 1 else iter([batch]),
+                data_iterator=[iter([batch] * times) for _ in model] if len(model) > 1 else iter([batch]),
                 model=model,
-                num_microbatches=1,
+                num_microbatches=times,
                 seq_length=batch.tokens.shape[1],
                 micro_batch_size=batch.tokens.shape[0],
                 forward_only=True,
@@ -45,4 +47,4 @@ def held_out_loss(held_out: HeldOut, model: list[Any], layout: Layout) -> tuple[
     for chunk in model:
         chunk.train()
     loss, tokens, _ = sum_over_processes(total, layout)
-    return loss / tokens, int(tokens)
+    return loss / tokens, int(tokens) // times

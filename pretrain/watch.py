@@ -55,12 +55,11 @@ class Stopwatch:
 
 
 class Watch:
-    """`dropped` are the rows of steps that will be done again. What is measured before the first step is measured again, too."""
+    """Rows of steps that will be done again are taken off. What is measured before the first step is measured again, too."""
 
     def __init__(self, job: Job, layout: Layout, step: int) -> None:
         self.job, self.is_first = job, layout.is_first
         self.stopwatch = Stopwatch()
-        self.dropped: list[dict[str, Any]] = []
         if not self.is_first:
             return
         folder, params = job.folder, job.params
@@ -68,7 +67,6 @@ class Watch:
         self.validations = Journal(folder / VALIDATION, keep_to_step=step or -1)
         self.on_the_way = Journal(folder / ON_THE_WAY, keep_to_step=step)
         self.speed = Journal(folder / SPEED, keep_to_step=None)
-        self.dropped = self.metrics.dropped
         self.last_progress = 0.0
         self.mirrors = observers.open_mirrors(job, step)
         length = ledger.read_index(folder).attended_length

@@ -3,9 +3,9 @@
 Written into a checkpoint when it is saved, computed again from what was loaded: equal digests prove that training goes on from
 the very same state. Each process' part of the model has its own, so digests of different layouts are not compared.
 
-A tensor's sum of 32-bit words and its sum weighted by position, both modulo 2^64, are computed where the tensor lies (a pass over
-memory, on a GPU under 10 ms a GB); SHA-256 of all of them makes the name. Changes one bit anywhere and it differs; it is no
-protection against somebody who forges checkpoints, which the files' own SHA-256 is there for.
+A tensor's sum of 32-bit words and its sum weighted by position, both modulo 2^64, are computed where the tensor lies, in a pass
+over memory; SHA-256 of all of them makes the name. Changes one bit anywhere and it differs; it is no protection against somebody
+who forges checkpoints, which the files' own SHA-256 is there for.
 """
 
 import hashlib

@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 def newest(folder: Path, layout: Layout) -> Path | None:
     """A damaged checkpoint is set aside, with a warning, and the one before it is looked at. All processes call this together."""
-    for path in on_every_process(files.present(folder), layout)[0]:
+    paths = on_every_process(files.present(folder), layout)[0]
+    for path in paths:
         problems = damage(path, layout)
         if not problems:
             return Path(path)
@@ -30,6 +31,8 @@ def newest(folder: Path, layout: Layout) -> Path | None:
                 "checkpoint %s is damaged (%s): set aside as %s, using the one before it", path.name, "; ".join(problems), aside
             )
         torch.distributed.barrier()
+    if paths:
+        log.warning("no whole checkpoint is left in %s: training begins again at its first step", folder)
     return None
 
 

@@ -117,14 +117,23 @@ class Saver:
         hashes = {name: sha256 for _, hashed in results for name, sha256 in hashed.items()}
         for finalize in pending.request.finalize_fns:
             finalize()
-        if self.layout.is_first:
-            making = pending.making
+        problem = self._publish(pending, hashes) if self.layout.is_first else None
+        (problem, *_) = on_every_process(problem, self.layout)
+        if problem:
+            raise _failed(pending.step, OSError(problem))
+        return files.step_folder(self.folder, pending.step)
+
+    def _publish(self, pending: _Pending, hashes: dict[str, str]) -> str | None:
+        """The first process calls this. What went wrong is for all to hear: the others wait for it."""
+        making = pending.making
+        try:
             rewrite_metadata(making / ".metadata")
             rewrite_common(making / "common.pt")
             hashes |= {file.name: file_hash(file) for file in making.iterdir() if file.name not in hashes}
             files.publish(making, self.folder, pending.step, hashes, pending.digest)
-        torch.distributed.barrier()
-        return files.step_folder(self.folder, pending.step)
+        except OSError as error:
+            return str(error)
+        return None
 
     def close(self) -> None:
         self.finish()

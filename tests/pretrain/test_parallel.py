@@ -8,11 +8,11 @@ from typing import Any
 
 import psutil
 import pytest
-from world import PARAMS, World, outputs
+from world import MODEL, PARAMS, World, make_base, outputs
 
 from pretrain.metrics import read_journal
 from pretrain.parallel import check_layout
-from recipes.schema import Parallelism, TrainParams
+from recipes.schema import Model, Parallelism, TrainParams
 
 # Sums in another order; measured: 6e-7 over the 12 steps of this model
 BOUND = 5e-6
@@ -117,3 +117,19 @@ def test_the_vocabulary_is_never_padded() -> None:
 
 def test_the_data_parallel_size_is_what_is_left() -> None:
     assert check_layout(TrainParams.model_validate(PARAMS), Parallelism(tensor=2, pipeline=2), 8) == 2
+
+
+def test_interleaved_pipeline_stages_train_and_validate_as_one_process_does(world: World) -> None:
+    shape = {**MODEL, "num_layers": 6}
+    base = make_base(world.root / "six_layers", Model.model_validate(shape))
+    told = []
+    for name, run, processes in (("whole", {}, 1), ("interleaved", {"pipeline": 3, "virtual_pipeline": 2}, 3)):
+        folder = world.stage(f"six_{name}", {"parallelism": run}, {"init": base}, model=shape, global_batch_size=6, steps=3)
+        process = world.command(folder, processes=processes)
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        told.append((losses(folder), [(row["loss"], row["tokens"]) for row in read_journal(folder / "validation.jsonl")]))
+    (alone, alone_held), (parted, parted_held) = told
+    assert max(abs(a - b) for a, b in zip(alone, parted, strict=True)) < BOUND
+    assert [tokens for _, tokens in alone_held] == [tokens for _, tokens in parted_held]
+    assert max(abs(a - b) for (a, _), (b, _) in zip(alone_held, parted_held, strict=True)) < BOUND
