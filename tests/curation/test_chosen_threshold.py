@@ -155,7 +155,7 @@ def test_a_choice_that_nobody_or_several_make_is_an_error(tmp_path: Path) -> Non
     ],
 )
 def test_thresholds_that_are_none_are_refused(min_score: str, problem: str) -> None:
-    with pytest.raises(ValueError, match=f"{problem}; set a number, chosen, or"):
+    with pytest.raises(ValueError, match=f"{problem}; set a number, chosen or"):
         plan("curate/demo_web", (f"stages.math.filters.math_classifier.min_score={min_score}",))
 
 
