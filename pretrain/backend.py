@@ -12,7 +12,6 @@ Import this module before megatron.core: on a CPU, `choose` prepares torch for i
 
 import os
 import resource
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,10 +67,6 @@ class Backend:
 
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         return module.cuda() if self.is_cuda else module
-
-    def on_device(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        device = torch.cuda.current_device()
-        return [tensor.to(device, non_blocking=True) for tensor in tensors]
 
     def peak_memory(self) -> int:
         """Bytes: of the device on CUDA, else of this process."""

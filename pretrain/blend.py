@@ -23,12 +23,11 @@ from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.datasets.indexed_dataset import IndexedDataset
 
 from pretrain import ledger, unseen
+from pretrain.ledger import BLEND, INDEX_FOLDER
 from pretrain.tokens import Vocabulary
 from recipes.schema import TrainParams
 from recipes.stage import Stage
 
-INDEX = "index"
-BLEND = "blend.json"  # last file of the index: which file is what, for ledger.py
 TRAIN_SPLIT = "1,0,0"  # every document of a dataset's train.bin; validation documents are in a file of their own
 MEASURED = 256  # samples whose documents say how far attention reaches
 
@@ -86,7 +85,7 @@ def open_blend(stage: Stage, params: TrainParams, vocabulary: Vocabulary) -> Ble
     is_first = torch.distributed.get_rank() == 0
     # Megatron logs a warning for a blend of one dataset; it is what we want: one shape of index for every blend
     logging.getLogger("megatron.core.datasets.blended_dataset").setLevel(logging.ERROR)
-    final, making = stage.folder / INDEX, stage.folder / f".{INDEX}.tmp"
+    final, making = stage.folder / INDEX_FOLDER, stage.folder / f".{INDEX_FOLDER}.tmp"
     is_built = (final / BLEND).is_file()
     if is_first and not is_built:
         for rest in (making, final):

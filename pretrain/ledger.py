@@ -17,7 +17,8 @@ import numpy as np
 from pretrain.guards import batch_of_step, read_rewinds
 from recipes.stage import Stage, read_stage
 
-INDEX = "index/blend.json"  # of a training stage: which arrays belong to which dataset
+INDEX_FOLDER, BLEND = "index", "blend.json"  # of a training stage: its arrays; which of them belongs to which dataset
+INDEX = f"{INDEX_FOLDER}/{BLEND}"
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,14 @@ def complete(path: Path) -> dict[str, Any]:
     return record
 
 
+def making_folder(folder: Path, step: int) -> Path:
+    """Where a checkpoint is written before it has its name."""
+    return _hidden(step_folder(folder, step))
+
+
 def begin(folder: Path, step: int) -> Path:
     """An empty folder to write into."""
-    making = _hidden(step_folder(folder, step))
+    making = making_folder(folder, step)
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     return making

@@ -72,7 +72,7 @@ class Saver:
         ema: "Ema | None" = None,
     ) -> None:
         self.finish()
-        making = files.step_folder(self.folder, step).with_name(f".step_{step:08d}.tmp")
+        making = files.making_folder(self.folder, step)
         if self.layout.is_first:
             files.begin(self.folder, step)
         torch.distributed.barrier()

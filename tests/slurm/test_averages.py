@@ -1,28 +1,19 @@
 """Averages on a train page: what their members are, what is kept for them, what may begin from them."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from demo_plan import planned, stage
 
 from recipes.load import load
 from recipes.manifest import publish
 from recipes.schema import AverageParams, TrainParams, TrainRecipe
-from recipes.stage import Stage, write_stage
+from recipes.stage import write_stage
 from slurm.learning_rates import learning_rates
 from slurm.plan import Plan, plan
 
 FURTHER = "{init: %s, load_optimizer: false, steps: 3, lr: {schedule: constant, peak: 1e-3}, blend: {demo_web: 1.0}}"
-
-
-@cache
-def planned(*overrides: str) -> Plan:
-    return plan("train/demo", overrides)
-
-
-def stage(found: Plan, name: str) -> Stage:
-    return next(entry for entry in found.stages if entry.name == name and entry.page == "train/demo")
 
 
 def recipe(*overrides: str) -> TrainRecipe:

@@ -1,33 +1,24 @@
 """Stages of a train page that begin from moments of others, lengths in tokens, and the learning rates that a plan draws."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from demo_plan import planned, stage
 from pydantic import TypeAdapter, ValidationError
 
 from recipes.load import load
 from recipes.manifest import publish
 from recipes.schema import TrainParams, TrainRecipe
 from recipes.schema.base import Tokens
-from recipes.stage import Stage, write_stage
+from recipes.stage import write_stage
 from slurm.cli import main
 from slurm.plan import Plan, plan
 
 TOKENS_PER_STEP = 256 * 8  # of train/demo; its stable stage has 220 steps, hence 450,560 tokens
 EARLY = "+stages.early={init: stable@step:100, steps: 20, lr: {schedule: linear, peak: 3e-3, end: 0}}"
-
-
-@cache
-def planned(*overrides: str) -> Plan:
-    return plan("train/demo", overrides)
-
-
-def stage(found: Plan, name: str) -> Stage:
-    return next(entry for entry in found.stages if entry.name == name and entry.page == "train/demo")
 
 
 def params(found: Plan, name: str) -> TrainParams:
