@@ -11,6 +11,7 @@ import xxhash
 from datatrove.data import Document
 
 from curation.shards import ShardWriter
+from recipes import exits
 from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
 
 EXAMPLE_CHARS = 600
@@ -18,7 +19,12 @@ EVIDENCE = ("contamination", "duplicate_of", "jaccard", "math_score", "language"
 
 
 class StageFailed(Exception):
-    """The input was bad beyond what the page allows; nothing is published."""
+    """The input was bad beyond what the page allows, or the machine did not do; nothing is published. `status`: what a program
+    ends with that hears of it (`recipes/exits.py`)."""
+
+    def __init__(self, text: str, status: int = exits.FAILED) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Book:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
+from curation.ranks import parts_folder
 from curation.stage_inputs import benchmarks, dedup_signatures, own
 from curation.steps import DOCUMENTS, CountMarked, MinChars
 from recipes.schema import (
@@ -166,10 +167,21 @@ def _pairs(stage: Stage, book: Book) -> Tables:
     return [ReadRanges(candidates, stage.folder)], CheckPairs(dedup_signatures(stage), stage.params["min_jaccard"], book)
 
 
-def _index(stage: Stage, book: Book) -> Tables:
-    from curation.dedup import Signatures, WriteIndex
+def _clusters(stage: Stage, book: Book) -> Tables:
+    """One rank: a cluster may be anywhere."""
+    from curation.dedup import DecideClusters, ReadClusters
 
-    return [], WriteIndex(Signatures(Path(stage.input("signatures"))), Path(stage.input("clusters")), book)
+    params, scratch = stage.params, parts_folder(stage.folder, 0) / "scratch"
+    signatures, pairs = dedup_signatures(stage), Path(stage.input("pairs"))
+    read = ReadClusters(signatures, pairs, scratch, book, urls=params["url"], stage=stage.folder)
+    return [read], DecideClusters(params["keep"], params["source_order"], book)
+
+
+def _index(stage: Stage, book: Book) -> Tables:
+    from curation.dedup import ReadSignatures, Signatures, WriteIndex
+
+    signatures = Signatures(Path(stage.input("signatures")))
+    return [ReadSignatures(signatures, stage.folder)], WriteIndex(signatures, Path(stage.input("clusters")), book)
 
 
 def _decontaminate(stage: Stage, book: Book) -> Made:
@@ -237,6 +249,7 @@ BY_TABLES: dict[str, Callable[[Stage, Book], Tables]] = {
     "dedup_signatures": _signatures,
     "dedup_candidates": _candidates,
     "dedup_pairs": _pairs,
+    "dedup_clusters": _clusters,
     "dedup_index": _index,
     "dedup": _drop_duplicates,
 }

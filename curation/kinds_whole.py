@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from curation.stage_inputs import benchmarks, dedup_signatures, own
+from curation.stage_inputs import benchmarks, own
 from curation.steps import DOCUMENTS
 from recipes.schema import (
     ChooseThresholdStage,
-    DedupStage,
     DiscoverDomainsStage,
     DrawStage,
     Model,
@@ -91,23 +90,6 @@ def _label(stage: Stage) -> Done:
     return write_examples(shards, stage.folder, min_score=stage.params["min_score"], progress=_shards_done(stage)), {}
 
 
-def _clusters(stage: Stage) -> Done:
-    from curation.dedup import find_clusters
-
-    def progress(done: int, total: int) -> None:
-        report_progress(stage.folder, 0, done, total, "parts")
-
-    counts = find_clusters(
-        dedup_signatures(stage),
-        Path(stage.input("pairs")),
-        DedupStage(do="dedup", keep=stage.params["keep"], url=stage.params["url"]),
-        stage.folder,
-        sources=stage.params["source_order"],
-        progress=progress,
-    )
-    return counts, {}
-
-
 def _merge_tokens(stage: Stage) -> Done:
     from curation.tokens.write import merge_tokens
 
@@ -123,7 +105,6 @@ WHOLE: dict[str, Callable[[Stage], Done]] = {
     "train_classifier": _train_classifier,
     "discover_domains": _discover_domains,
     "choose_threshold": _choose_threshold,
-    "dedup_clusters": _clusters,
     "tokenize": _merge_tokens,
     "certificate": _certificate,
 }

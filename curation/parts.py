@@ -19,6 +19,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.parquet_join import copy_bytes, join_parquet
+from curation.ranks import parts_folder
 from recipes.manifest import sync
 from recipes.stage import LOGS
 
@@ -33,10 +34,6 @@ class Remembers(Protocol):
     before `run` when the rank begins again."""
 
     memory: Any
-
-
-def parts_folder(folder: Path, rank: int) -> Path:
-    return folder / LOGS / "parts" / f"{rank:05d}"
 
 
 def forget_parts(folder: Path, rank: int | None = None) -> None:

@@ -5,14 +5,14 @@
     python -m curation.pipeline FOLDER --publish       the manifest, when all ranks have finished
 
 A rank leaves its files whole or not at all, and its record (counts, file hashes) last; a rank with a record is skipped, and one
-that was killed goes on behind its last whole part (`curation/parts.py`).
+that was killed goes on behind its last whole part (`curation/parts.py`). Exit statuses: `recipes/exits.py`.
 """
 
 import argparse
-import errno
 import sys
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datatrove.executor.local import LocalPipelineExecutor
 
@@ -20,15 +20,10 @@ from curation.book import Book, StageFailed
 from curation.kinds_by_rank import BY_RANK, BY_TABLES, WRITE_NO_DOCUMENTS, sources
 from curation.kinds_whole import WHOLE
 from curation.parts import InParts, forget_parts, working_folder
-from curation.steps import (
-    Begin,
-    Close,
-    Progress,
-    ReadDocuments,
-    Whole,
-    WriteDocuments,
-)
+from curation.ranks import num_ranks
+from curation.steps import Begin, Close, Progress, ReadDocuments, Whole, WriteDocuments
 from curation.unreadable import beyond_limits
+from recipes import exits
 from recipes.manifest import (
     NUM_EXAMPLES,
     NUM_NAMES,
@@ -39,17 +34,6 @@ from recipes.manifest import (
     read_ranks,
 )
 from recipes.stage import LOGS, Stage, is_finished, lock, read_stage
-
-if TYPE_CHECKING:
-    pass
-
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def num_ranks(stage: Stage) -> int:
-    """Stages that see all documents at once run as one rank."""
-    return int(stage.params.get("shards", 1))
 
 
 def run_rank(folder: Path, rank: int) -> None:
@@ -65,11 +49,12 @@ def run_rank(folder: Path, rank: int) -> None:
             try:
                 _run_rank(stage, rank)
             except OSError as error:
-                if error.errno not in NO_ROOM:
+                if exits.of_error(error) != exits.NO_ROOM:
                     raise
                 raise StageFailed(
                     f"{stage.page}/{stage.name}: rank {rank} could not write into {folder} ({error.strerror or error}); "
-                    "make room and run the page again: it goes on behind what is done"
+                    "make room and run the page again: it goes on behind what is done",
+                    exits.NO_ROOM,
                 ) from error
 
 
@@ -102,7 +87,7 @@ def finish(folder: Path) -> dict[str, Any]:
     counts = merge_counts(record.counts for record in records)
     names = merge_lists((record.names for record in records), NUM_NAMES)
     if problem := beyond_limits(stage, counts, names):
-        raise StageFailed(problem)
+        raise StageFailed(problem, exits.BAD_DATA)
     files = [entry for record in records for entry in record.files]
     forget_parts(folder)  # of ranks that were killed between their record and this
     details: dict[str, Any] = next((record.examples.pop("details")[0] for record in records if "details" in record.examples), {})
@@ -151,7 +136,7 @@ def main() -> int:
     try:
         if arguments.rank is not None:
             run_rank(folder, arguments.rank)
-            return 0
+            return exits.DONE
         if not arguments.publish:
             for rank in range(num_ranks(read_stage(folder))):
                 run_rank(folder, rank)
@@ -159,8 +144,11 @@ def main() -> int:
             finish(folder)
     except (ValueError, StageFailed) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
-    return 0
+        return exits.MISTAKE if isinstance(error, ValueError) else error.status
+    except Exception as error:
+        traceback.print_exc()
+        return exits.of_error(error)
+    return exits.DONE
 
 
 if __name__ == "__main__":

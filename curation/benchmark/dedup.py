@@ -63,7 +63,8 @@ def _corpus(size: Size, documents: int) -> Path:
 
 def ours(corpus: Path, out: Path) -> Work:
     """The stages as `midtrain run` would do them, rank after rank."""
-    from curation.pipeline import finish, num_ranks, run_rank
+    from curation.pipeline import finish, run_rank
+    from curation.ranks import num_ranks
 
     def run(corpus: Path, out: Path) -> dict[str, int]:
         shutil.rmtree(out, ignore_errors=True)

@@ -141,7 +141,8 @@ def plan(road: Road) -> list[Path]:
 def ours(folder: Path, warm: Path, example: Path | None = None) -> Work:
     """All ranks of a stage, and its manifest. Done once before in another folder: stock is given its words, models and indexes
     before the clock runs, too. `example`: a stage of the same kind with less to do, for that first time."""
-    from curation.pipeline import finish, num_ranks, run_rank
+    from curation.pipeline import finish, run_rank
+    from curation.ranks import num_ranks
 
     def work(folder: Path = folder) -> None:
         for rank in range(num_ranks(read_stage(folder))):

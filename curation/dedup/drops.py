@@ -1,4 +1,4 @@
-"""What the clusters mean for one shard: documents are dropped by id and text, and an index of those that stay is made."""
+"""What the clusters mean for one shard: documents are dropped by id and text."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -9,20 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
-from datatrove.data import Document, DocumentsPipeline
+from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles
 from curation.dedup.shard_tables import only_chunk
-from curation.dedup.shingles import Hashes, num_characters, text_keys
-from curation.dedup.signatures import Signatures, SignatureWriter, read_banding
+from curation.dedup.shingles import num_characters, text_keys
 from curation.shards import ShardWriter, num_documents
 from curation.steps import DOCUMENTS
 from recipes.manifest import NUM_EXAMPLES
-
-COPIED_AT_ONCE = 10_000  # documents whose shingles go into an index
 
 
 class RankDrops:
@@ -114,52 +110,3 @@ class DropDuplicates(PipelineStep):
 def to_documents(table: pa.Table) -> Iterator[Document]:
     for row in table.to_pylist():
         yield Document(text=row["text"], id=row["id"], metadata=orjson.loads(row["metadata"]))
-
-
-class WriteIndex(PipelineStep):
-    """Signatures of the documents that stay: what a later stage compares its documents with (`against`)."""
-
-    name = "index"
-
-    def __init__(self, signatures: Signatures, clusters: Path, book: Book):
-        super().__init__()
-        self.signatures = signatures
-        self.clusters = clusters
-        self.book = book
-
-    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
-        files = {kind: self.signatures.file(kind, rank) for kind in ("documents", "bands", "urls")}
-        documents = pq.read_table(files["documents"]).sort_by("start")
-        stays = self._stays(documents, RankDrops(self.clusters, rank))
-        writer = SignatureWriter(self.book.folder, rank, read_banding(files["bands"]), urls=files["urls"].is_file())
-        starts = documents["start"].to_numpy()
-        moved = self._copy_shingles(rank, writer, starts, stays)
-        kept = documents.filter(pa.array(stays)).drop_columns(["start"])
-        writer.documents.write(kept.append_column("start", pa.array(moved)))
-        for batch in pq.ParquetFile(files["bands"]).iter_batches():
-            start = batch["start"].to_numpy()
-            here = np.isin(start, starts[stays])
-            place = moved[np.searchsorted(starts[stays], start[here])]
-            bands = pa.table(batch.filter(pa.array(here))).drop_columns(["start"])
-            writer.bands.write(bands.append_column("start", pa.array(place)).cast(writer.bands.schema))
-        if writer.urls is not None:
-            writer.urls.write(kept.filter(kept["url"].is_valid()).select(["url", "text"]))
-        writer.close()
-        self.book.count("documents", n=len(kept))
-
-    def _stays(self, documents: pa.Table, drops: RankDrops) -> npt.NDArray[np.bool_]:
-        pairs = zip(documents["id"].to_pylist(), documents["text"].to_pylist(), strict=True)
-        return np.array([drops.take(id_, key) is None for id_, key in pairs], np.bool_)
-
-    def _copy_shingles(self, rank: int, writer: SignatureWriter, starts: Hashes, stays: Any) -> Hashes:
-        """Where the shingles of each document that stays begin in the index."""
-        path = self.signatures.file("shingles", rank, "bin")
-        data = np.memmap(path, np.uint32, "r") if path.stat().st_size else np.zeros(0, np.uint32)
-        bounds = np.r_[starts.astype(np.int64), len(data)]
-        sizes = np.diff(bounds)
-        for first in range(0, len(starts), COPIED_AT_ONCE):
-            some = slice(first, first + COPIED_AT_ONCE)
-            piece = data[bounds[first] : bounds[min(first + COPIED_AT_ONCE, len(starts))]]
-            writer.add_shingles(piece[np.repeat(stays[some], sizes[some])])
-        moved: Hashes = (np.cumsum(sizes[stays]) - sizes[stays]).astype(np.uint64)
-        return moved

@@ -105,32 +105,37 @@ class SortedFiles:
 
 
 class Spill:
-    """Rows on disk by ranges of a key until they are read again, the lowest range first."""
+    """Writes rows to a file for each range of a key, `<name>-<number of the range>.parquet` in a folder: none where there are no
+    rows."""
 
-    def __init__(self, folder: Path, num_parts: int):
+    def __init__(self, folder: Path, name: str, num_parts: int):
         self.folder = folder
+        self.name = name
         self.num_parts = num_parts
         self._files: dict[int, Any] = {}
-        folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, table: pa.Table, keys: Hashes) -> None:
         """`keys[i]`, spread evenly over 64 bits, decides where row i goes."""
         part = (keys >> np.uint64(32)) * np.uint64(self.num_parts) >> np.uint64(32)
         for number in np.unique(part).tolist():
             if number not in self._files:
-                path = self.folder / f".{number:05d}.parquet.tmp"
+                path = spilled_file(self.folder, self.name, number)
                 self._files[number] = pq.ParquetWriter(path, table.schema, compression="none", use_dictionary=False)
             self._files[number].write_table(table.filter(pa.array(part == number)) if self.num_parts > 1 else table)
 
-    def parts(self) -> Iterator[pa.Table | None]:
-        """Part by part, each thrown away once it was read; None where nothing lies."""
+    def close(self) -> None:
         for file in self._files.values():
             file.close()
-        for number in range(self.num_parts):
-            path = self.folder / f".{number:05d}.parquet.tmp"
-            yield pq.read_table(path) if number in self._files else None
-            path.unlink(missing_ok=True)
-        self._files = {}
+
+
+def spilled_file(folder: Path, name: str, number: int) -> Path:
+    return folder / f"{name}-{number:05d}.parquet"
+
+
+def read_spilled(folders: Sequence[Path], name: str, number: int) -> pa.Table | None:
+    """What Spills left of a range; None where there are no rows."""
+    tables = [pq.read_table(path) for folder in folders if (path := spilled_file(folder, name, number)).is_file()]
+    return pa.concat_tables(tables) if tables else None
 
 
 def spread(keys: Hashes) -> Hashes:

@@ -9,7 +9,9 @@ So ids depend on how many files a page names: one more file behind a page of one
 in another folder may make FILE longer. Datasets are compared by id (`midtrain diff`): where files came or went, rows that are in
 both then look like others. Name a page's files as they will stay, and give ids of your own that need no file to be told apart.
 
-WARC files that break their promise, such as copies of one another, are found out when their tokens are joined.
+WARC files that break their promise, such as copies of one another, are found out when their tokens are joined: ids that several
+ranks have are counted and named there. Nothing is lost by them: copies of a text are dropped as duplicates like any others, and
+deduplication tells documents of one id apart by their texts.
 """
 
 from collections.abc import Sequence

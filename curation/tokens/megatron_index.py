@@ -55,9 +55,9 @@ class IndexedFile:
         ends = np.cumsum(lengths, dtype=np.int64) * self.dtype.itemsize
         with open(self._temporary(".idx"), "wb") as file:
             file.write(MAGIC + struct.pack("<QBQQ", 1, TYPE_CODES[self.dtype.name], len(lengths), len(lengths) + 1))
-            lengths.astype("<i4").tofile(file)
-            np.r_[0, ends[:-1]].astype("<i8").tofile(file)
-            np.arange(len(lengths) + 1).astype("<i8").tofile(file)
+            file.write(lengths.astype("<i4").data)
+            file.write(np.r_[0, ends[:-1]].astype("<i8").data)
+            file.write(np.arange(len(lengths) + 1, dtype="<i8").data)
         for suffix in (".bin", ".idx"):
             self._temporary(suffix).replace(self.prefix.with_name(self.prefix.name + suffix))
 

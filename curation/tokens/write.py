@@ -87,7 +87,7 @@ class WriteTokens(PipelineStep):
                     is_split = np.array([of == split for of in splits])
                     if is_split.any():
                         of_split = tokens[np.repeat(is_split, lengths)]
-                        of_split.tofile(files[split])
+                        files[split].write(of_split.data)  # numpy's own tofile does not say that a disk is full
                         self.count("documents", split, n=int(is_split.sum()))
                         self.count("tokens", split, n=len(of_split))
                 if num_left:

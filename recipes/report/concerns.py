@@ -18,7 +18,7 @@ MIN_REMOVED = 0.95
 class Concern:
     where: str
     what: str
-    names: list[str] = field(default_factory=list)  # of files or stages
+    names: list[str] = field(default_factory=list)  # of files, stages or documents
 
 
 def find_concerns(
@@ -70,7 +70,8 @@ def _duplicate_ids(record: Record) -> list[Concern]:
     if not number:
         return []
     text = f"{_many(number, 'id occurs', 'ids occur')} more than once"
-    return [Concern(record.name, text, _texts(record.at("names", "duplicate_ids")))]
+    names = record.at("names", "duplicate_ids") or record.at("details", "duplicate_ids")  # of one rank's files; what ranks share
+    return [Concern(record.name, text, _texts(names))]
 
 
 def _contamination(dataset: Dataset) -> list[Concern]:

@@ -10,14 +10,16 @@ from datatrove.data import Document
 from curation.book import Book
 from curation.dedup import (
     CheckPairs,
+    DecideClusters,
     DropDuplicates,
     FindCandidates,
+    ReadClusters,
     ReadRanges,
     ReadShard,
+    ReadSignatures,
     Signatures,
     WriteIndex,
     WriteSignatures,
-    find_clusters,
 )
 from curation.shards import ShardWriter, read_shard
 from recipes.schema import DedupStage
@@ -84,7 +86,10 @@ class Run:
             files = bands if name == "candidates" else sorted((folder / "candidates").glob("*.parquet"))
             for rank in range(num_buckets):
                 step.run(ReadRanges(files, folder).run(None, rank, num_buckets), rank, num_buckets)
-        self.counts = find_clusters(folders, folder, params, folder, sources=sources)
+        read = ReadClusters(folders, folder, folder / "scratch", self.book, urls=params.url, stage=folder)
+        self.book.counts = {}
+        DecideClusters(params.keep, sources, self.book).run(read.run(None))
+        self.counts = self.book.counts
 
     def drop(self) -> "Run":
         for rank in range(self.num_shards):
@@ -101,7 +106,8 @@ class Run:
 
     def index(self) -> Signatures:
         for rank in range(self.num_shards):
-            WriteIndex(self.signatures, self.folder, Book(self.folder / "index")).run(None, rank)
+            tables = ReadSignatures(self.signatures, self.folder).run(None, rank)
+            WriteIndex(self.signatures, self.folder, Book(self.folder / "index")).run(tables, rank)
         return Signatures(self.folder / "index")
 
     @property

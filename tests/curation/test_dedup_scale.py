@@ -1,7 +1,10 @@
 """What keeps deduplication within a small memory changes nothing of its results."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +12,13 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from curation.dedup import clusters, components, key_ranges
+from curation.dedup import ReadClusters, cluster_parts, components, key_ranges
 from curation.dedup.candidates import NUM_FIRST, NUM_NEIGHBOURS, pairs_in_buckets
 from curation.dedup.components import find_components
 from curation.dedup.drops import RankDrops
 from curation.dedup.key_ranges import NUM_KEYS, SortedFiles, SortedWriter
 from curation.dedup.shingles import text_keys
+from curation.dedup.whole_folder import whole_folder
 from recipes.schema import DedupStage
 from tests.curation.dedup_run import Run, doc, shard, text_of
 from tests.curation.test_dedup_against import dump
@@ -68,7 +72,59 @@ def test_components_are_those_of_scipy(tmp_path: Path, monkeypatch: pytest.Monke
     place = {name: number for number, name in enumerate(names.tolist())}
     wanted = {name: min(names[truth == truth[place[name]]].tolist()) for name in nodes.tolist()}
     assert dict(zip(nodes.tolist(), smallest.tolist(), strict=True)) == wanted
-    assert not list(tmp_path.glob(".edges*"))
+
+
+@pytest.mark.parametrize("killed_in_turn", [1, 2, 3])
+def test_components_go_on_behind_the_last_turn_of_a_killed_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in_turn: int
+) -> None:
+    nodes = np.arange(40, dtype=np.uint64)
+    edges = [(nodes[1:], nodes[:-1])]
+    whole = [part[0].tolist() for part in zip(*find_components(edges, 39, tmp_path / "whole"), strict=True)]
+    turns = iter(range(10))
+
+    def killed(folder: Path) -> Any:
+        if next(turns) == killed_in_turn:
+            raise InterruptedError
+        return whole_folder(folder)
+
+    def not_asked_for() -> Iterator[Any]:
+        raise AssertionError("the edges were read before")
+        yield
+
+    with monkeypatch.context() as patched:
+        patched.setattr(components, "whole_folder", killed)
+        with pytest.raises(InterruptedError):
+            list(find_components(edges, 39, tmp_path / "again"))
+    again = [part[0].tolist() for part in zip(*find_components(not_asked_for(), 39, tmp_path / "again"), strict=True)]
+    assert again == whole == [nodes.tolist(), [0] * 40]
+
+
+def test_clusters_that_were_brought_together_are_not_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_ranges, "BYTES_PER_RANGE", 2_000)
+    monkeypatch.setattr(cluster_parts, "ROWS_PER_PART", 20)
+    monkeypatch.setattr(cluster_parts, "RANGES_AT_ONCE", 1)
+    run = Run(tmp_path, shard([*dump("a", 1), *dump("b", 2)], 2), num_buckets=1)
+
+    def parts() -> list[pa.Table]:
+        read = ReadClusters([run.signatures], tmp_path, tmp_path / "scratch", run.book, urls=False, stage=tmp_path)
+        return [part.members for part in read.run(None)]
+
+    whole = parts()
+    folders = sorted((tmp_path / "scratch" / "parts").iterdir())
+    assert min(len(whole), len(folders)) > 2
+    shutil.rmtree(folders[1])
+    monkeypatch.setattr(cluster_parts, "find_components", None)
+    written = []
+
+    def noted(folder: Path) -> Any:
+        written.append(folder)
+        return whole_folder(folder)
+
+    monkeypatch.setattr(cluster_parts, "whole_folder", noted)
+    again = parts()
+    assert written == [folders[1]]
+    assert [part.equals(other) for part, other in zip(again, whole, strict=True)] == [True] * len(whole)
 
 
 def test_no_edges_have_no_components(tmp_path: Path) -> None:
@@ -83,12 +139,12 @@ def test_ranges_and_parts_and_buckets_do_not_change_the_result(tmp_path: Path, m
     monkeypatch.setattr(key_ranges, "BYTES_PER_RUN", 20_000)
     monkeypatch.setattr(key_ranges, "BYTES_PER_RANGE", 20_000)
     monkeypatch.setattr(components, "BYTES_PER_PART", 1_000)
-    monkeypatch.setattr(clusters, "ROWS_PER_PART", 20)
+    monkeypatch.setattr(cluster_parts, "ROWS_PER_PART", 20)
+    monkeypatch.setattr(cluster_parts, "RANGES_AT_ONCE", 2)
     pieces = Run(tmp_path / "pieces", shard(docs, 5), params, num_buckets=3).drop()
     assert pieces.dropped == whole.dropped
     assert pieces.clusters == whole.clusters
     assert pieces.counts == whole.counts
-    assert not (tmp_path / "pieces" / ".scratch.tmp").exists()
 
 
 def test_without_numba_the_result_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import curation.parts
 from curation.book import Book
 from curation.parquet_join import join_parquet
 from curation.parts import InParts, working_folder
+from curation.ranks import num_ranks
 from curation.shards import ShardWriter, num_documents, read_shard
 from curation.steps import ReadDocuments, WriteDocuments
 from recipes.manifest import rank_file
@@ -28,12 +29,13 @@ from slurm.plan import plan
 SMALL = (
     "demo_data:stages.sample.num_pages=200",
     "demo_data:stages.sample.num_problems=80",
+    "stages.dedup.index=true",
     "demo_web:stages.classifier.dim=4",
     "demo_web:stages.classifier.epochs=2",
     "demo_web:stages.math.filters.math_classifier.min_score=0.0",
 )
 PAGES = ("curate/demo_web", "curate/demo_short_cot")
-BY_TABLES = {"dedup_signatures", "dedup_candidates", "dedup_pairs", "dedup"}
+BY_TABLES = {"dedup_signatures", "dedup_candidates", "dedup_pairs", "dedup_clusters", "dedup", "dedup_index"}
 KINDS = {"extract", "filter", "decontaminate", "tokenize_shards", "format"} | BY_TABLES
 PART_DOCUMENTS = 30
 
@@ -43,8 +45,10 @@ PART_DOCUMENTS = 30
 DRIVER = """
 import json, os, shutil, signal, sys
 from pathlib import Path
-import curation.dedup.key_ranges, curation.parts, curation.shards
-from curation.pipeline import finish, num_ranks, run_rank
+import curation.parts, curation.shards
+from curation.dedup import cluster_parts, components, index, key_ranges
+from curation.pipeline import finish, run_rank
+from curation.ranks import num_ranks
 from recipes.manifest import rank_file
 from recipes.stage import read_stage
 
@@ -85,7 +89,9 @@ def run_killed(folder):
 
 given = json.loads(sys.argv[1])
 curation.parts.PART_DOCUMENTS = curation.shards.ROWS_PER_GROUP = given["part_documents"]
-curation.dedup.key_ranges.BYTES_PER_RANGE = 4_000
+key_ranges.BYTES_PER_RANGE = components.BYTES_PER_PART = 4_000
+index.DOCUMENTS_AT_ONCE = cluster_parts.ROWS_PER_PART = given["part_documents"]
+index.GROUPS_AT_ONCE = cluster_parts.RANGES_AT_ONCE = 1
 for folder in map(Path, given["undisturbed"]):
     for rank in range(num_ranks(read_stage(folder))):
         run_rank(folder, rank)
@@ -109,7 +115,7 @@ def killed(stages: list[Stage]) -> dict[str, dict[str, Any]]:
     killed many times. By kind: attempts, listed folders."""
     for stage in stages:
         write_stage(stage)
-    by_rank = {stage.do: stage for stage in stages if "shards" in stage.params}
+    by_rank = {stage.do: stage for stage in stages if "shards" in stage.params or stage.do in BY_TABLES}
     for stage in by_rank.values():
         beside(stage).mkdir()
         shutil.copy(stage.folder / "recipe.yaml", beside(stage))
@@ -128,9 +134,9 @@ def beside(stage: Stage) -> Path:
     return stage.folder.with_name(f"{stage.folder.name}-again")
 
 
-def results(folder: Path, num_ranks: int) -> dict[str, Any]:
+def results(folder: Path, num_records: int) -> dict[str, Any]:
     """Records of all ranks without their time, and every file outside the logs."""
-    records = [json.loads(rank_file(folder, rank).read_bytes()) | {"started": 0} for rank in range(num_ranks)]
+    records = [json.loads(rank_file(folder, rank).read_bytes()) | {"started": 0} for rank in range(num_records)]
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     outputs = {name: content for name, content in files.items() if not name.startswith(("logs/", "recipe", "manifest"))}
     assert {entry["path"] for record in records for entry in record["files"]} == set(outputs)
@@ -140,7 +146,7 @@ def results(folder: Path, num_ranks: int) -> dict[str, Any]:
 def test_a_rank_killed_at_many_moments_leaves_the_same_bytes(stages: list[Stage], killed: dict[str, dict[str, Any]]) -> None:
     for stage in stages:
         if beside(stage).is_dir():
-            mine, theirs = results(beside(stage), stage.params["shards"]), results(stage.folder, stage.params["shards"])
+            mine, theirs = (results(folder, num_ranks(stage)) for folder in (beside(stage), stage.folder))
             assert mine.keys() == theirs.keys(), stage.name
             assert [name for name in mine if mine[name] != theirs[name]] == [], stage.name
             assert not (beside(stage) / "logs" / "parts").exists()

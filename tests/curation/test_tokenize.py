@@ -156,6 +156,14 @@ def test_empty_documents_are_counted_and_repeated_ids_too(tmp_path: Path, tokeni
     assert answer["counts"]["duplicate_ids"] == 1
 
 
+def test_ids_that_two_ranks_have_are_counted_and_named(tmp_path: Path, tokenizer_folder: Path) -> None:
+    """As after reading a WARC file and a copy of it whose pages were changed."""
+    copies = [Document(text=f"changed {number}", id=f"doc{number}") for number in (4, 1)]
+    write(tmp_path, tokenizer_folder, [documents(5), copies], validation_share=0.4)
+    answer = merge_tokens(tmp_path / "shards", tmp_path / "out", 2)
+    assert (answer["counts"]["duplicate_ids"], answer["duplicate_ids"]) == (2, ["doc1", "doc4"])
+
+
 def test_documents_that_only_tokenizers_can_encode_are_counted(tmp_path: Path, tokenizer_folder: Path) -> None:
     long_word = Document(text="a" * (LONGEST_WORD_BYTES + 1), id="long")
     counted = write(tmp_path, tokenizer_folder, [[*documents(3), long_word]], validation_share=0.0)

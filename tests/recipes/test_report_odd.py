@@ -28,6 +28,20 @@ def test_concerns_name_files_ids_epochs_and_shares(tmp_path: Path) -> None:
     assert "the blend asked for 20.0 % of demo qa and delivered 15.0 %" in told
 
 
+def test_ids_that_ranks_share_are_named(tmp_path: Path) -> None:
+    road = make_road(tmp_path)
+    tokenized = next(stage for stage in road.stages if stage.name == "tokenize")
+    manifest = read_manifest(tokenized.folder)
+    change(
+        tokenized.folder,
+        counts=manifest["counts"] | {"duplicate_ids": 2},
+        details=manifest["details"] | {"duplicate_ids": ["twin-1", "twin-2"]},
+    )
+    told = render("train/demo", road.folders).split("Worth knowing")[1].split("</section>")[0].replace("\u00a0", " ")
+    assert "2 ids occur more than once" in told
+    assert "<code>twin-1</code>" in told
+
+
 def test_missing_stages_are_told_plainly(tmp_path: Path) -> None:
     road = make_road(tmp_path)
     text = render("train/demo", road.folders[:-1], missing=["train/demo/export_hybrid"])
