@@ -1,7 +1,8 @@
 """Runs a stage of this room: `python -m pretrain FOLDER`, alone, under torchrun or under srun.
 
 Exit status: 0 done, 1 failed, 2 a mistake in the recipe or its inputs, 75 interrupted by a signal with a checkpoint saved: the
-same command goes on from there. Import-light: all that can be checked without torch is checked before torch is loaded.
+same command goes on from there; the others are in `recipes/exits.py`. Import-light: all that can be checked without torch is
+checked before torch is loaded.
 """
 
 import argparse
@@ -11,8 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from pretrain.ending import DONE, FAILED, INTERRUPTED, MISTAKE, Failed, Interruption
+from pretrain.ending import Failed, Interruption, Mistake
 from pretrain.logs import begin_logging
+from recipes import exits
 from recipes.stage import DIES_WITH_PARENT, Stage, die_with_parent, read_stage
 
 log = logging.getLogger(__name__)
@@ -30,14 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
         stage = read_stage(asked.folder)
         if stage.is_finished:
             log.info("%s is finished already", stage.folder)
-            return DONE
+            return exits.DONE
         if asked.index:
             return index(stage)
         return {"train": train, "average": average, "export": export}[stage.do](stage)
     except (ValueError, Failed) as error:
         if is_first_process():
             log.error("%s", error)
-        return MISTAKE if isinstance(error, ValueError) else FAILED
+        return exits.MISTAKE if isinstance(error, ValueError) else error.status
+    except Exception as error:
+        status = exits.of_error(error)
+        if status == exits.FAILED:
+            raise
+        log.exception("%s cannot go on", asked.folder)
+        return status
 
 
 def train(stage: Stage) -> int:
@@ -57,13 +65,16 @@ def train(stage: Stage) -> int:
             certificate.end_segment(
                 job.folder, None, str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
             )
+        if isinstance(error, ValueError) and not isinstance(error, Mistake):
+            log.exception("training broke")  # of torch or Megatron, say: nothing that another page would mend
+            return exits.FAILED
         raise
     if reason is None and layout.is_first:
         publish.publish(job, started)
     parallel.leave()
     if lock is not None:
         lock.close()
-    return DONE if reason is None else INTERRUPTED
+    return exits.DONE if reason is None else exits.INTERRUPTED
 
 
 def index(stage: Stage) -> int:
@@ -81,14 +92,14 @@ def index(stage: Stage) -> int:
     log.info("the index of %s is built", stage.folder)
     parallel.leave()
     lock.close()
-    return DONE
+    return exits.DONE
 
 
 def average(stage: Stage) -> int:
     from pretrain.average import run
 
     run(stage)
-    return DONE
+    return exits.DONE
 
 
 def export(stage: Stage) -> int:

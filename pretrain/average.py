@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrain import cost, preflight
+from pretrain.agreement import first_decides, patient_group
 from pretrain.checkpoint import files
 from pretrain.ending import Failed, SaveFailed
 from recipes.manifest import publish, read_manifest
@@ -70,14 +71,10 @@ def _check_model(folder: Path, params: AverageParams) -> None:
 def _checkpoint(stage: Stage, member: Member, folder: Path) -> Path:
     if member.step is None:
         return folder / str(read_manifest(folder)["details"]["checkpoint"])
-    path = files.step_folder(folder, member.step)
-    if not path.is_dir():
-        kept = ", ".join(f"{step:,}" for step in sorted(files.step_of(other) for other in files.present(folder)))
-        raise ValueError(
-            f"{stage.name} averages {len(stage.params['members'])} checkpoints, but {member.stage} has not kept that of step "
-            f"{member.step:,}; it kept {kept}; name some of these, or make {member.stage} again"
-        )
-    return path
+    try:
+        return files.kept(folder, member.step)
+    except ValueError as error:
+        raise ValueError(f"{stage.name} averages {len(stage.params['members'])} checkpoints, but {error}") from None
 
 
 def _settings(folder: Path) -> TrainParams:
@@ -103,9 +100,7 @@ def run(stage: Stage) -> None:
     for path in job.paths:
         if problems := find.damage(path, layout):
             raise ValueError(f"the checkpoint {path} is damaged: {'; '.join(problems)}; make its stage again")
-    if layout.is_first:
-        _write(job)
-    parallel.on_every_process(None, layout)  # none looks for the mean before it is there
+    first_decides(lambda: _write(job), patient_group())  # none looks for the mean before it is there
     mean = files.step_folder(stage.folder, 0)
     if problems := find.damage(mean, layout):
         raise Failed(f"{mean} is not what was written: {'; '.join(problems)}; run the stage again")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from pretrain import cpu
+from pretrain.ending import Mistake
 
 if TYPE_CHECKING:
     from megatron.core.optimizer.optimizer import MegatronOptimizer
@@ -53,7 +54,7 @@ class Backend:
         if precision != "fp8":
             return {}
         if self.layers != "transformer_engine":
-            raise ValueError("precision=fp8 needs CUDA and Transformer Engine; use precision=bf16, or install the extra `gpu`")
+            raise Mistake("precision=fp8 needs CUDA and Transformer Engine; use precision=bf16, or install the extra `gpu`")
         return {"fp8": "hybrid", "fp8_recipe": "tensorwise", "first_last_layers_bf16": True}
 
     def repair(self, optimizer: "MegatronOptimizer") -> None:
@@ -86,7 +87,7 @@ def choose(device: Literal["cpu", "cuda"]) -> Backend:
         raise ValueError("cluster.device is cuda, but torch finds no CUDA device here; use a cluster whose device is cpu")
     has_engine = find_spec("transformer_engine") is not None
     fusions = {"bias_activation_fusion": True, "bias_dropout_fusion": True, "apply_rope_fusion": has_engine}
-    fusions |= {"cross_entropy_loss_fusion": True, "perform_initialization": True}
+    fusions |= {"cross_entropy_loss_fusion": True}
     return Backend("cuda", "nccl", "transformer_engine" if has_engine else "local", {**_COMMON, **fusions})
 
 

@@ -23,6 +23,8 @@ from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.datasets.indexed_dataset import IndexedDataset
 
 from pretrain import ledger, unseen
+from pretrain.agreement import first_decides
+from pretrain.attended import mean_piece
 from pretrain.ledger import BLEND, INDEX_FOLDER
 from pretrain.tokens import Vocabulary
 from recipes.schema import TrainParams
@@ -82,26 +84,34 @@ def dataset_folder(stage: Stage, name: str) -> Path:
 
 def open_blend(stage: Stage, params: TrainParams, vocabulary: Vocabulary) -> BlendedDataset:
     """All processes call this together. The first builds the index, beside its final place, and renames it when it is whole."""
-    is_first = torch.distributed.get_rank() == 0
     # Megatron logs a warning for a blend of one dataset; it is what we want: one shape of index for every blend
     logging.getLogger("megatron.core.datasets.blended_dataset").setLevel(logging.ERROR)
     final, making = stage.folder / INDEX_FOLDER, stage.folder / f".{INDEX_FOLDER}.tmp"
-    is_built = (final / BLEND).is_file()
-    if is_first and not is_built:
+    seen: dict[str, np.ndarray] = {}
+
+    def begin() -> bool:
+        """Whether the index is there. Where not, `seen` is filled, on the process that builds it."""
+        if (final / BLEND).is_file():
+            return True
         for rest in (making, final):
             shutil.rmtree(rest, ignore_errors=True)
-    torch.distributed.barrier()
+        if params.continues_data:
+            seen.update({name: times for name, times in ledger.times_seen_before(stage).items() if times.any()})
+        return False
 
+    is_built = first_decides(begin)
     config = _blend_config(stage, params, vocabulary, final if is_built else making)
-    if is_first and not is_built and params.continues_data:
-        config.seen = {name: times for name, times in ledger.times_seen_before(stage).items() if times.any()}
+    config.seen = seen
     num_samples = params.num_batches * params.global_batch_size
     blend = BlendedMegatronDatasetBuilder(NamedDataset, [num_samples, 0, 0], lambda: True, config).build()[0]
-    torch.distributed.barrier()
-    if is_first and not is_built:
+    torch.distributed.barrier()  # arrays are open everywhere before their folder is renamed
+
+    def end() -> None:
         _describe(making, blend, params)
         os.replace(making, final)
-    torch.distributed.barrier()
+
+    if not is_built:
+        first_decides(end)
     return blend
 
 
@@ -158,13 +168,11 @@ def _describe(folder: Path, blend: BlendedDataset, params: TrainParams) -> None:
 
 
 def _attended_length(blend: BlendedDataset, params: TrainParams) -> int:
-    """T in `cost.flops_per_token`: a sequence's length, or, where documents are apart, the mean over tokens of the length of the
-    piece of a document that they lie in."""
+    """T in `cost.flops_per_token`, measured on the first samples."""
     if params.documents == "plain":
         return params.sequence_length
     pieces = []
     for dataset, number in zip(blend.dataset_index[:MEASURED], blend.dataset_sample_index[:MEASURED], strict=True):
         ends = blend.datasets[dataset].document_ends(number)
         pieces.append(np.diff(np.concatenate([[0], ends, [params.sequence_length]])))
-    lengths = np.concatenate(pieces)
-    return round(float(np.average(lengths, weights=lengths)))
+    return round(mean_piece(np.concatenate(pieces)))

@@ -10,6 +10,7 @@ from megatron.core.datasets.indexed_dataset import IndexedDataset
 
 from pretrain.batch import Batch, make_batch
 from pretrain.blend import dataset_folder
+from pretrain.ending import Mistake
 from pretrain.guards import Guard
 from pretrain.parallel import Layout
 from recipes.schema import TrainParams
@@ -81,7 +82,7 @@ class HeldOut:
     def __init__(self, stage: Stage, name: str, params: TrainParams) -> None:
         prefix = dataset_folder(stage, name) / "validation"
         if not prefix.with_suffix(".bin").is_file():
-            raise ValueError(
+            raise Mistake(
                 f"validation names dataset {name!r}, but it has no held-out split ({prefix}.bin); set validation_share on the "
                 f"tokenize stage of its page, or remove it from `validation`"
             )
@@ -90,7 +91,7 @@ class HeldOut:
         num_tokens = int(np.sum(indexed.sequence_lengths, dtype=np.int64))
         self.num_sequences = min((num_tokens - 1) // self.length, params.validation_sequences)
         if self.num_sequences < 1:
-            raise ValueError(
+            raise Mistake(
                 f"the validation split of dataset {name!r} has {num_tokens} tokens, fewer than sequence_length + 1 = "
                 f"{self.length + 1}; raise validation_share on its page"
             )

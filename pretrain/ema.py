@@ -60,15 +60,21 @@ class Ema:
     # ------------------------------------------------------------------------------------------------ checkpoints
 
     def sharded_state(self, model_state: dict[str, Any], *, is_loading: bool) -> dict[str, Any]:
-        """Whole tensors in the shapes and under the names of the model's, so that any layout can load them. To load, empty."""
+        """Whole tensors in the shapes and under the names of the model's, so that any layout can load them. To load, all of them,
+        empty. To save, on each data-parallel process those that it gathers: together they hold the average once."""
         tensors, _ = extract_sharded_tensors_and_factories(model_state)
         known = {id(entry.data): entry for entry in nested_values(tensors)}
+        held: dict[int, list[int]] = {}  # elements that each process of a data-parallel group holds
         state = {}
         for number, (part, parameter) in enumerate(self._parameters()):
             entry = known[id(parameter)]
-            whole = torch.empty(parameter.shape) if is_loading else self._gather(part, parameter)
-            dtype = {} if isinstance(entry, ShardedTensorFactory) else {"dtype": torch.float32}
-            state[str(number)] = replace(entry, key=EMA + entry.key, data=whole, **dtype)
+            *elsewhere, _ = entry.replica_id
+            if is_loading:
+                state[str(number)] = _renamed(entry, torch.empty(parameter.shape), entry.replica_id)
+            elif not any(elsewhere):  # else it is another tensor rank's too, or, tied, another pipeline stage's
+                whole = self._gather(part.data_parallel_group, held.setdefault(id(part), []), parameter)
+                if whole is not None:
+                    state[str(number)] = _renamed(entry, whole, (*elsewhere, 0))
         return state
 
     @torch.no_grad()
@@ -87,14 +93,18 @@ class Ema:
                     yield part, parameter
 
     @torch.no_grad()
-    def _gather(self, part: Any, parameter: torch.nn.Parameter) -> torch.Tensor:
-        """The whole average of a parameter in host memory. Shards are added up as integers: no bit of them changes."""
+    def _gather(self, group: Any, held: list[int], parameter: torch.nn.Parameter) -> torch.Tensor | None:
+        """The whole average of a parameter, in the host memory of the process that holds least, None on the others. Shards are
+        added up as integers: no bit of them changes."""
+        held += [0] * (group.size() - len(held))
+        holder = held.index(min(held))
+        held[holder] += parameter.numel()
         whole = torch.zeros(parameter.numel(), dtype=torch.float32, device=parameter.device)
         if parameter in self.shards:
             shard = self.shards[parameter]
             whole[shard.start : shard.end] = shard.average
-        torch.distributed.all_reduce(whole.view(torch.int32), group=part.data_parallel_group)
-        return whole.view(parameter.shape).cpu()
+        torch.distributed.reduce(whole.view(torch.int32), dst=torch.distributed.get_global_rank(group, holder), group=group)
+        return whole.view(parameter.shape).cpu() if group.rank() == holder else None
 
     # ------------------------------------------------------------------------------------------------ measured
 
@@ -118,6 +128,12 @@ class Ema:
             part._copy_main_params_to_model_params()
         for chunk in wrapped:
             chunk.start_param_sync(force_sync=True)
+
+
+def _renamed(entry: Any, average: torch.Tensor, replica_id: tuple[int, ...]) -> Any:
+    """A model's tensor as its average's. `replica_id` of zeros: this process writes it."""
+    dtype = {} if isinstance(entry, ShardedTensorFactory) else {"dtype": torch.float32}
+    return replace(entry, key=EMA + entry.key, data=average, replica_id=replica_id, **dtype)
 
 
 def _shards(part: Any) -> Iterator[tuple[torch.nn.Parameter, _Shard]]:

@@ -1,8 +1,9 @@
-"""How a training run can end: exit statuses, the signals that ask for it, divergence, a disk that is full."""
+"""How a training run can end: the signals that ask for it, divergence, a disk that is full, and the status each ends with."""
 
 import signal
 
-DONE, FAILED, MISTAKE, INTERRUPTED = 0, 1, 2, 75  # 75: the same command goes on from the checkpoint that was saved
+from recipes import exits
+
 REQUEUE = signal.SIGUSR1  # what a batch system sends before its time limit
 
 
@@ -22,13 +23,23 @@ class Interruption:
         self.signal = signal.Signals(number).name
 
 
+class Mistake(ValueError):
+    """In the recipe or its inputs, found when training has begun already. Any other ValueError from there is no user's."""
+
+
 class Failed(Exception):
     """Training cannot go on by itself; nothing after the last checkpoint was kept."""
+
+    status = exits.FAILED
 
 
 class Diverged(Failed):
     """The loss or the gradient is no number any more."""
 
+    status = exits.DIVERGED
+
 
 class SaveFailed(Failed):
     """A checkpoint could not be written. Those before it are whole."""
+
+    status = exits.NO_ROOM

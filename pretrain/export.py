@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrain import convert, cost, special_tokens, weights
-from pretrain.ending import DONE, Failed
+from pretrain.ending import Failed
 from pretrain.tokens import special_token_id
+from recipes import exits
 from recipes.manifest import publish, read_manifest
 from recipes.schema import ExportParams, Model, Parallelism
 from recipes.stage import Stage, read_stage
@@ -81,7 +82,7 @@ def run(folder: Path) -> int:
         started=started,
         details={"parity": report},
     )
-    return DONE
+    return exits.DONE
 
 
 def _checkpoint(stage: Stage, params: ExportParams) -> tuple[Path, str]:

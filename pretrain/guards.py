@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pretrain.agreement import first_decides
 from pretrain.metrics import METRICS, finite, read_journal
-from pretrain.parallel import Layout, on_every_process
 from recipes.manifest import sync
 from recipes.schema import Guards, Then
 from recipes.stage import write_atomically
@@ -142,16 +142,16 @@ class Guard:
         sync(folder)
 
 
-def open_guard(folder: Path, guards: Guards, step: int, layout: Layout) -> Guard:
+def open_guard(folder: Path, guards: Guards, step: int) -> Guard:
     """As it stands after `step`. All processes call this together; the first one reads, and forgets skips that will be decided
     again."""
-    guard = None
-    if layout.is_first:
+
+    def read() -> Guard:
         rows = [row for row in read_journal(folder / METRICS) if row["step"] <= step]
         decisions = read_journal(folder / GUARDS)
         guard = Guard(guards, rows, [row for row in decisions if row["then"] == "rewind" or row["step"] <= step])
         if len(decisions) > len(guard.rewinds) + len(guard.skips):
             guard.write(folder)
-    shared = on_every_process(guard, layout)[0]
-    assert isinstance(shared, Guard)
-    return shared
+        return guard
+
+    return first_decides(read)

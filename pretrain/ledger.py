@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrain.attended import document_lengths
 from pretrain.guards import batch_of_step, read_rewinds
 from recipes.stage import Stage, read_stage
 
@@ -127,7 +128,7 @@ def times_seen_before(stage: Stage) -> dict[str, np.ndarray]:
             for other, steps in lineage(stage)
             if name in other.params["blend"] and other.inputs[role].identity == stage.inputs[role].identity
         ]
-        times[name] = sum(before, np.zeros(num_documents(Path(stage.input(role))), dtype=np.int64))
+        times[name] = sum(before, np.zeros(len(document_lengths(Path(stage.input(role)))), dtype=np.int64))
     return times
 
 
@@ -152,13 +153,6 @@ def _begun_from(stage: Stage) -> list[tuple[Stage, int]]:
         before = read_stage(stage.input(role))
         found += _begun_from(before) if before.do == "average" else [(before, step or before.params["steps"])]
     return found
-
-
-def num_documents(dataset: Path) -> int:
-    """In the train split of a tokenized dataset: the header of Megatron's .idx says it at byte 18."""
-    with open(dataset / "train.idx", "rb") as file:
-        file.seek(18)
-        return int(np.fromfile(file, dtype="<u8", count=1)[0])
 
 
 def _times_seen(index: Index, name: str, steps: int) -> np.ndarray:

@@ -6,6 +6,7 @@ pass; temporary buffers, communication and the allocator's waste come on top, so
 
 from dataclasses import dataclass, fields
 
+from pretrain.cost import layers_of_a_part, matrices
 from recipes.schema import Cluster, Model, Parallelism, TrainParams
 
 GIB = 2**30
@@ -58,7 +59,7 @@ def check_state_fits(params: TrainParams, parallelism: Parallelism, cluster: Clu
 
 def recompute_that_fits(params: TrainParams, parallelism: Parallelism, cluster: Cluster, data_size: int) -> int | None:
     """The smallest `recompute_layers` with which training fits, None if it does with no number."""
-    layers = params.model.num_layers // (parallelism.pipeline * parallelism.virtual_pipeline)
+    layers = layers_of_a_part(params.model, parallelism)
     for count in range(parallelism.recompute_layers, layers + 1):
         if fits(memory(params, parallelism.model_copy(update={"recompute_layers": count}), data_size), cluster):
             return count
@@ -90,13 +91,11 @@ def parameters_on(model: Model, parallelism: Parallelism, stage: int) -> int:
     """Of one tensor rank of a pipeline stage: matrices are split over tensor ranks, norms are not. A tied matrix is held by the
     first stage and by the last."""
     tensor, pipeline = parallelism.tensor, parallelism.pipeline
-    attention = model.hidden_size * model.head_dim * 2 * (model.num_attention_heads + model.num_query_groups)
-    feed_forward = 3 * model.hidden_size * model.ffn_hidden_size
-    count = model.num_layers // pipeline * ((attention + feed_forward) // tensor + 2 * model.hidden_size)
+    count = model.num_layers // pipeline * (matrices(model) // tensor + 2 * model.hidden_size)
     vocabulary = model.vocab_size * model.hidden_size // tensor
     is_first, is_last = stage == 0, stage == pipeline - 1
-    matrices = 1 if is_first and is_last and model.tie_embeddings else is_first + is_last
-    return count + matrices * vocabulary + (model.hidden_size if is_last else 0)
+    copies = 1 if is_first and is_last and model.tie_embeddings else is_first + is_last
+    return count + copies * vocabulary + (model.hidden_size if is_last else 0)
 
 
 def layer_activations(model: Model, parallelism: Parallelism, value_bytes: int) -> float:
@@ -113,8 +112,7 @@ def layer_activations(model: Model, parallelism: Parallelism, value_bytes: int) 
 def _activations(params: TrainParams, parallelism: Parallelism, data_size: int, stage: int) -> float:
     """A recomputed layer keeps its input alone, but one of them is whole again while its gradient is made (section 5)."""
     value_bytes = _value_bytes(params)
-    layers = params.model.num_layers // (parallelism.pipeline * parallelism.virtual_pipeline)
-    recomputed = min(parallelism.recompute_layers, layers)
+    layers, recomputed = layers_of_a_part(params.model, parallelism), parallelism.recompute_layers
     whole = layer_activations(params.model, parallelism, value_bytes)
     kept = value_bytes * params.model.hidden_size / (parallelism.tensor if parallelism.sequence_parallel else 1)
     chunk = recomputed * kept + (layers - recomputed) * whole

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pretrain.ending import Mistake
 from pretrain.guards import read_rewinds
 from pretrain.metrics import METRICS, ON_THE_WAY, SPEED, VALIDATION, read_journal
 from recipes.stage import LOGS
@@ -18,7 +19,7 @@ from recipes.stage import LOGS
 if TYPE_CHECKING:
     from pretrain.preflight import Job
 
-NO_FIGURES = ("step", "tokens", "bytes")
+NO_FIGURES = ("step", "steps", "tokens", "bytes")
 
 
 class Mirror(Protocol):
@@ -106,7 +107,7 @@ class WeightsAndBiases:
                 settings=wandb.Settings(console="off", silent=True),
             )
         except wandb.Error as error:
-            raise ValueError(
+            raise Mistake(
                 f"cadence.observers names wandb, which does not begin: {error} Set WANDB_MODE=offline to send it later, or leave "
                 "wandb out"
             ) from error

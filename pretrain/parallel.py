@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pretrain.cost import layers_of_a_part
 from recipes.schema import Cluster, Model, Parallelism, TrainParams
 
 if TYPE_CHECKING:
@@ -77,11 +78,10 @@ def _check_model(model: Model, parallelism: Parallelism) -> None:
         raise ValueError(f"model.num_layers={model.num_layers} is not a multiple of parallelism.pipeline={pipeline}")
     if parallelism.sequence_parallel and tensor == 1:
         raise ValueError("parallelism.sequence_parallel splits the sequence over tensor ranks, but parallelism.tensor is 1")
-    if parallelism.recompute_layers > model.num_layers // pipeline:
-        raise ValueError(
-            f"parallelism.recompute_layers={parallelism.recompute_layers} is above the {model.num_layers // pipeline} layers of "
-            f"a pipeline stage"
-        )
+    layers = layers_of_a_part(model, parallelism)
+    if parallelism.recompute_layers > layers:
+        part = "a pipeline stage" if parallelism.virtual_pipeline == 1 else "each of the interleaved parts of a pipeline stage"
+        raise ValueError(f"parallelism.recompute_layers={parallelism.recompute_layers} is above the {layers} layers of {part}")
 
 
 def _check_pipeline(params: TrainParams, parallelism: Parallelism, data_size: int) -> None:
@@ -177,9 +177,9 @@ def leave() -> None:
 
 
 def sum_over_processes(values: list[float], layout: Layout) -> list[float]:
-    """In float64, so that token counts stay exact. One call a step: it is what all processes wait for."""
+    """Values and yes-or-nos in float64, so that token counts stay exact. One call a step: it is what all processes wait for."""
     if layout.world_size == 1:
-        return values
+        return [float(value) for value in values]
     import torch
 
     total = torch.tensor(values, dtype=torch.float64, device=layout.device)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from pretrain import convert, ledger, observers, parallel, tokens
+from pretrain.checkpoint import files
 from pretrain.tokens import Vocabulary
+from recipes.manifest import read_manifest
 from recipes.schema import Cadence, Cluster, Parallelism, TrainParams
 from recipes.stage import LOGS, Stage, try_lock
 
@@ -21,7 +23,7 @@ class Job:
     parallelism: Parallelism
     cadence: Cadence
     vocabulary: Vocabulary
-    branch_points: frozenset[int]  # steps whose checkpoints are kept for ever
+    init_checkpoint: Path | None  # that training begins from; None: it begins from Hugging Face weights
 
     @property
     def folder(self) -> Path:
@@ -48,6 +50,7 @@ def check(stage: Stage, *, is_ahead: bool = False) -> Job:
     observers.check(cadence.observers)
     if not params.init_from_stage:
         convert.check_config(Path(stage.input("init")), params.model)
+        convert.check_weights(Path(stage.input("init")), params.model)
     for before, _ in ledger.lineage(stage):
         ledger.read_index(before.folder)  # what they have seen is asked for when this stage ends, if not before
     return Job(
@@ -57,8 +60,20 @@ def check(stage: Stage, *, is_ahead: bool = False) -> Job:
         parallelism=parallelism,
         cadence=cadence,
         vocabulary=vocabulary,
-        branch_points=frozenset(stage.run.get("branch_points", ())),
+        init_checkpoint=_init_checkpoint(Path(stage.input("init")), params) if params.init_from_stage else None,
     )
+
+
+def _init_checkpoint(init: Path, params: TrainParams) -> Path:
+    details = read_manifest(init)["details"]
+    if params.load_optimizer and not has_optimizer(init):
+        raise ValueError(f"{init} is an average, which has weights alone and no optimizer state; set load_optimizer: false")
+    return init / details["checkpoint"] if params.init_step is None else files.kept(init, params.init_step)
+
+
+def has_optimizer(init: Path) -> bool:
+    """An average has none."""
+    return bool(read_manifest(init)["details"].get("has_optimizer", True))
 
 
 def lock(folder: Path) -> "IO[bytes] | Any":

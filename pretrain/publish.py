@@ -27,6 +27,7 @@ def publish(job: Job, started: float) -> None:
     before = [row for row in validation if row["step"] == 0]
     after = [row for row in validation if row["step"] == params.steps]
     checkpoints, measured = files.present(folder), speed(folder)
+    reach = ledger.read_index(folder).attended_length
     manifest.publish(
         job.stage,
         counts={"steps": params.steps, "tokens": params.steps * job.tokens_per_step},
@@ -40,7 +41,8 @@ def publish(job: Job, started: float) -> None:
             "guards": {"skipped_steps": len(metrics) - len(losses), "rewinds": len(read_rewinds(folder))},
             "ledger": rows,
             "parameters": cost.num_parameters(params.model),
-            "flops_per_token": cost.flops_per_token(params.model, ledger.read_index(folder).attended_length),
+            "attended_length": reach,
+            "flops_per_token": cost.flops_per_token(params.model, reach),
             "tokens_per_second": measured.get("tokens_per_second"),
             "speed": measured,
             "checkpoint": checkpoints[0].relative_to(folder).as_posix(),

@@ -65,7 +65,7 @@ def _told(stage: Stage, pieces: Iterable[dict[str, Any]]) -> list[dict[str, Any]
     for piece in pieces:
         if piece["dataset"] not in texts:
             prefix = Path(stage.input(f"dataset/{piece['dataset']}")) / "train"
-            code = prefix.with_suffix(".idx").read_bytes()[DTYPE_PLACE]
+            code = int(np.fromfile(prefix.with_suffix(".idx"), dtype=np.uint8, count=1, offset=DTYPE_PLACE)[0])
             texts[piece["dataset"]] = np.memmap(prefix.with_suffix(".bin"), dtype=DTYPES[code], mode="r")
         tokens = texts[piece["dataset"]][piece["first_token"] : piece["first_token"] + piece["num_tokens"]]
         commonest = int(np.unique(tokens, return_counts=True)[1].max())

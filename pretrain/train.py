@@ -7,28 +7,30 @@ Imported by `python -m pretrain FOLDER` after everything was checked that needs 
 """
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from pretrain import certificate, convert, model, optim, parallel
+from pretrain.agreement import first_decides
 from pretrain.backend import Backend
 from pretrain.blend import open_blend
+from pretrain.branch_points import BranchPoints
 from pretrain.checkpoint import digest, files, find, state
 from pretrain.checkpoint.save import Saver
 from pretrain.data import Batches, HeldOut
 from pretrain.ema import Ema
-from pretrain.ending import Diverged, Interruption
+from pretrain.ending import Diverged, Interruption, Mistake
 from pretrain.forward import forward_step, loss_and_tokens
 from pretrain.guards import Alarm, open_guard
-from pretrain.metrics import METRICS, cut, rows_behind
+from pretrain.metrics import METRICS, ON_THE_WAY, VALIDATION, cut
 from pretrain.parallel import Layout
-from pretrain.preflight import Job
+from pretrain.preflight import Job, has_optimizer
 from pretrain.schedule import learning_rate
 from pretrain.validate import held_out_bytes, held_out_loss
 from pretrain.watch import Outcome, Watch
-from recipes.manifest import read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Training:
         self.optimizer = optim.build(self.model, job.params.optimizer, backend)
         self.ema = Ema(self.optimizer, job.params.ema_decay)
         self.forward_backward = get_forward_backward_func()
+        self.branch_points = BranchPoints(job.folder)
         self.saver = Saver(job.folder, layout, is_async=job.cadence.save == "async")
         log.info("%s on %s, layers: %s", job.params.precision, backend.device, backend)
 
@@ -75,8 +78,7 @@ class Training:
                 self.watch.report(step, done, self.backend.peak_memory())
             if is_last or self._is_time(step, self.job.cadence.validate_every_steps):
                 self._validate(step)
-            is_branched = step in self.job.branch_points
-            if is_last or done.must_stop or is_branched or self._is_time(step, self.job.cadence.checkpoint_every_steps):
+            if is_last or done.must_stop or done.is_branch_point or self._is_time(step, self.job.cadence.checkpoint_every_steps):
                 self._save(step)
             if done.must_stop and not is_last:
                 reason = f"asked to stop by {interruption.signal or 'another process'} after step {step:,}"
@@ -104,8 +106,9 @@ class Training:
             forward_only=False,
         )
         grad_norm = optim.gradient_norm(self.optimizer)
-        mine = [*loss_and_tokens(outputs), float(interruption.is_requested), float(self.saver.is_written)]
-        loss, counted, tokens, stops, written = parallel.sum_over_processes(mine, self.layout)
+        is_branch_point = self.layout.is_first and step in self.branch_points.now()
+        mine = [*loss_and_tokens(outputs), interruption.is_requested, self.saver.is_written, is_branch_point]
+        loss, counted, tokens, stops, written, branches = parallel.sum_over_processes(mine, self.layout)
         assert int(tokens) == self.job.tokens_per_step, f"{tokens} tokens in step {step}, not {self.job.tokens_per_step}"
         loss /= counted
         lap("forward_backward")
@@ -123,7 +126,7 @@ class Training:
             self.saver.finish()
             self._drop_old()
             lap("save")
-        return Outcome(loss, grad_norm, lr, alarm, stops > 0)
+        return Outcome(loss, grad_norm, lr, alarm, must_stop=stops > 0, is_branch_point=branches > 0)
 
     def _is_time(self, step: int, every: int) -> bool:
         return every > 0 and step % every == 0
@@ -133,8 +136,6 @@ class Training:
     def resume(self) -> int:
         """Fills model and optimizer, opens data and journals; returns the step that they stand after."""
         folder = self.job.folder
-        if self.layout.is_first:
-            files.drop_unfinished(folder)
         found = find.newest(folder, self.layout)
         if found is not None:
             self.first = state.load(found, self.chunks, self.optimizer, self.ema)
@@ -143,15 +144,16 @@ class Training:
             self.first = 0
             self._begin()
             self.ema.begin()
-        self.guard = open_guard(folder, self.params.guards, self.first, self.layout)
+        self.guard = open_guard(folder, self.params.guards, self.first)
         self.batches = Batches(self.blend, self.params, self.layout, self.first, self.guard)
-        now = self._digest(self.first)
-        proof = "began anew" if found is None else digest.compare(files.complete(found).get("digest"), now)
+        now = self.digest(self.first)
+        proof = "began anew"
         if found is not None:
+            proof = digest.compare(first_decides(partial(files.complete, found)).get("digest"), now)
             level = logging.INFO if proof == digest.SAME else logging.WARNING
             log.log(level, "state of %s as it was saved and as it was loaded: %s", found.name, proof)
         if self.layout.is_first:  # before they are taken off: they are compared with what the steps give the second time
-            certificate.keep_rows(folder, rows_behind(folder / METRICS, self.first))
+            certificate.keep_rows(folder, self.first)
         self.watch = Watch(self.job, self.layout, self.first)
         if self.layout.is_first:
             facts = {"processes": self.layout.world_size, "layout": now["layout"], "loaded": found.name if found else None}
@@ -174,14 +176,16 @@ class Training:
                 if files.step_of(path) > to:
                     files.remove(path)
             certificate.forget_rows(folder, to)
+            for journal in (VALIDATION, ON_THE_WAY):
+                cut(folder / journal, to)
             self.guard.rewind(step, alarm, [*cut(folder / METRICS, to), self.watch.row(step, done)])
             self.guard.write(folder)
         return self.resume()
 
     def _begin(self) -> None:
         """From the Hugging Face weights, or from a checkpoint of the init stage."""
-        init, params = Path(self.job.stage.input("init")), self.params
-        if not params.init_from_stage:
+        init, path, params = Path(self.job.stage.input("init")), self.job.init_checkpoint, self.params
+        if path is None:
             tensor = self.layout.parallelism.tensor
             for chunk in self.chunks:
                 convert.load_hugging_face(chunk, init, params.model, self.layout.rank % tensor, tensor)
@@ -189,26 +193,19 @@ class Training:
             optim.forget_moments(self.optimizer)  # of steps that a guard has made unmade
             log.info("starting from the weights in %s", init)
             return
-        details = read_manifest(init)["details"]
-        has_optimizer: bool = details.get("has_optimizer", True)  # an average has none
-        if params.load_optimizer and not has_optimizer:
-            raise ValueError(f"{init} is an average, which has weights alone and no optimizer state; set load_optimizer: false")
-        path = init / details["checkpoint"] if params.init_step is None else files.step_folder(init, params.init_step)
-        if not path.is_dir():
-            kept = [files.step_of(other) for other in files.present(init)]
-            raise ValueError(f"init: {init} kept no checkpoint of step {params.init_step:,}; it kept {sorted(kept)}")
         problems = find.damage(path, self.layout)
         if problems:
-            raise ValueError(f"the checkpoint {path} of the init stage is damaged: {'; '.join(problems)}; make that stage again")
-        step = state.load(path, self.chunks, self.optimizer if has_optimizer else None)
-        if not has_optimizer:
+            raise Mistake(f"the checkpoint {path} of the init stage is damaged: {'; '.join(problems)}; make that stage again")
+        has_moments = has_optimizer(init)
+        step = state.load(path, self.chunks, self.optimizer if has_moments else None)
+        if not has_moments:
             self.optimizer.reload_model_params()
         if not params.load_optimizer:
             optim.forget_moments(self.optimizer)
         with_or_without = "with" if params.load_optimizer else "without"
         log.info("starting from step %s of %s, %s its optimizer state", f"{step:,}", init, with_or_without)
 
-    def _digest(self, step: int) -> dict[str, Any]:
+    def digest(self, step: int) -> dict[str, Any]:
         """Of all that the step after `step` depends on."""
         parallel.seed(self.params.seed, step + 1)
         following = self.guard.batch_of(step) + 1  # in the order of the data, whatever a later rewind makes of it
@@ -235,7 +232,7 @@ class Training:
     def _save(self, step: int) -> None:
         self.watch.sync()
         with model.whole_weights(self.model):
-            self.saver.begin(step, self.chunks, self.optimizer, self._digest(step), self.ema)
+            self.saver.begin(step, self.chunks, self.optimizer, self.digest(step), self.ema)
         self._drop_old()
         self.watch.stopwatch.lap("save")
 
@@ -243,7 +240,7 @@ class Training:
         if self.layout.is_first:
             cadence = self.job.cadence
             needed = self.guard.needed_checkpoint([files.step_of(path) for path in files.present(self.job.folder)])
-            kept = (self.job.tokens_per_step, cadence.keep_every_tokens, self.job.branch_points | needed)
+            kept = (self.job.tokens_per_step, cadence.keep_every_tokens, self.branch_points.now() | needed)
             files.drop_old(self.job.folder, cadence.keep_checkpoints, *kept)
 
     def _leave(self, step: int, reason: str | None) -> None:
@@ -254,7 +251,7 @@ class Training:
             return
         certificate.end_segment(self.job.folder, step, reason or "done")
         if reason is None:
-            kept = (self.job.tokens_per_step, self.job.cadence.keep_every_tokens, self.job.branch_points)
+            kept = (self.job.tokens_per_step, self.job.cadence.keep_every_tokens, self.branch_points.now())
             files.drop_old(self.job.folder, 1, *kept)
         else:
             log.info("%s: it is saved, the same command goes on from there", reason)

@@ -21,13 +21,14 @@ log = logging.getLogger(__name__)
 
 class Outcome(NamedTuple):
     """Of a step: the mean loss a token and the gradient's norm over all processes, the learning rate, what a guard objected to,
-    and whether any process was asked to stop."""
+    whether any process was asked to stop, and whether its checkpoint is kept for ever."""
 
     loss: float
     grad_norm: float
     lr: float
     alarm: Alarm | None
     must_stop: bool
+    is_branch_point: bool
 
 
 class Stopwatch:
@@ -104,7 +105,7 @@ class Watch:
             rate = self.job.tokens_per_step / seconds
             mfu = {name: round(rate * flops / self.peak_flops, 5) for name, flops in self.flops.items()}
             host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-            row = {"step": step, "tokens_per_second": round(rate, 1), **mfu, **spent}
+            row = {"step": step, "steps": self.stopwatch.steps, "tokens_per_second": round(rate, 1), **mfu, **spent}
             row |= {"peak_memory": peak_memory, "peak_memory_host": host}
             self.speed.write(**row)
             self._mirror("speed", row)
@@ -144,12 +145,15 @@ class Watch:
 
 
 def speed(folder: Path) -> dict[str, float]:
-    """Medians over a finished run's reports, without the first, which holds the start; of memory the most."""
+    """Medians over a finished run's reports, without the first, which holds the start; of memory the most. `seconds`: of all
+    steps together, those that were done twice and saving included, validation and starts not."""
     rows = read_journal(folder / SPEED)
+    seconds = sum(row["step_seconds"] * row["steps"] for row in rows)
     rows = rows[1:] or rows
     medians = ("tokens_per_second", "mfu", "mfu_full_attention", "step_seconds", "stall_share")
     found = {name: statistics.median(row[name] for row in rows) for name in medians if rows}
-    return found | {name: max(row[name] for row in rows) for name in ("peak_memory", "peak_memory_host") if rows}
+    most = {name: max(row[name] for row in rows) for name in ("peak_memory", "peak_memory_host") if rows}
+    return {"seconds": round(seconds, 3), **found, **most}
 
 
 def _short(number: float) -> str:

@@ -1,4 +1,4 @@
-"""A stage folder: `recipe.yaml` (what to do, fully resolved), the outputs, `logs/` (never outputs), `manifest.json` (last).
+"""A stage folder: `recipe.yaml` (what to do, fully resolved), outputs, `logs/` and scripts (no outputs), `manifest.json` (last).
 
 A node reads a stage from its folder and nothing else: it never composes a page and never sees an override.
 """
@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ import yaml
 RECIPE = "recipe.yaml"
 MANIFEST = "manifest.json"
 LOGS = "logs"
+BRANCH_POINTS = "branch_points"  # in a training stage's `run`: steps whose checkpoints are kept for ever
+SCRIPT = ".sbatch"  # of a job that does it, beside the recipe
 DIES_WITH_PARENT = "MIDTRAIN_DIES_WITH_PARENT"  # set for children that must not outlive the command that started them
 PR_SET_PDEATHSIG = 1
 
@@ -73,13 +75,39 @@ def is_finished(folder: Path | str) -> bool:
 
 
 def write_stage(stage: Stage) -> None:
-    """Writes recipe.yaml; paths inside the results' root become relative, so that the root can be moved."""
+    """Writes recipe.yaml; paths inside the results' root become relative, so that the root can be moved. Branch points that
+    somebody else has asked for stay."""
     record = asdict(stage)
     del record["folder"]
     record["inputs"] = {role: _relative(entry, stage.folder) for role, entry in stage.inputs.items()}
-    stage.folder.mkdir(parents=True, exist_ok=True)
+    if BRANCH_POINTS not in stage.run:
+        _write_recipe(stage.folder, record)
+        return
+    with lock(stage.folder, RECIPE):
+        file = stage.folder / RECIPE
+        before = yaml.safe_load(file.read_text())["run"].get(BRANCH_POINTS, ()) if file.is_file() else ()
+        record["run"] = {**stage.run, BRANCH_POINTS: sorted({*stage.run[BRANCH_POINTS], *before})}
+        _write_recipe(stage.folder, record)
+
+
+def ask_to_keep(folder: Path, steps: Collection[int]) -> bool:
+    """Adds branch points to a training stage's recipe.yaml and changes nothing else there: the stage may be in training, which
+    looks at them in every step. False: the file is not there yet, and nothing was asked."""
+    with lock(folder, RECIPE):
+        file = folder / RECIPE
+        if not file.is_file():
+            return False
+        record = yaml.safe_load(file.read_text())
+        known = record["run"].get(BRANCH_POINTS, ())
+        if not set(steps) <= set(known):
+            record["run"][BRANCH_POINTS] = sorted({*known, *steps})
+            _write_recipe(folder, record)
+        return True
+
+
+def _write_recipe(folder: Path, record: dict[str, Any]) -> None:
     text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True, width=120)
-    write_atomically(stage.folder / RECIPE, text.encode())
+    write_atomically(folder / RECIPE, text.encode())
 
 
 def read_stage(folder: Path | str) -> Stage:
@@ -132,21 +160,26 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+_FIRST: dict[Path, tuple[float, int]] = {}  # when this process first reported a rank, and how far it was then
+
+
 def report_progress(folder: Path, rank: int, done: int, total: int | None, unit: str) -> None:
-    """Leaves a rank's progress where the command line looks for it. Cheap, but callers limit it to a few times a second."""
-    record = {"done": done, "total": total, "unit": unit, "time": time.time()}
-    path = folder / LOGS / "progress" / f"{rank:05d}.json"
+    """Leaves a rank's progress where the command line looks for it, with what a rate needs: `since` and `from`, of this process'
+    first report. Cheap, but callers limit it to a few times a second."""
+    now = time.time()
+    path = progress_file(folder, rank)
+    since, first = _FIRST.get(path, (now, done))
+    if first >= done:  # the rank begins, or begins anew
+        since, first = _FIRST[path] = now, done
+    record = {"done": done, "total": total, "unit": unit, "time": now, "since": since, "from": first}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(orjson.dumps(record))
     os.replace(temporary, path)
 
 
-def read_progress(folder: Path) -> list[dict[str, Any]]:
-    records = []
-    for path in sorted((folder / LOGS / "progress").glob("[0-9]*.json")):
-        records.append(orjson.loads(path.read_bytes()))
-    return records
+def progress_file(folder: Path, rank: int) -> Path:
+    return folder / LOGS / "progress" / f"{rank:05d}.json"
 
 
 def is_uri(location: str) -> bool:

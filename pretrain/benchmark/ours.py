@@ -59,7 +59,7 @@ class Ours:
         training = self.training
         saver = Saver(folder, training.layout, is_async=is_async)
         started = time.perf_counter()
-        saver.begin(self.number, training.chunks, training.optimizer, {})
+        saver.begin(self.number, training.chunks, training.optimizer, training.digest(self.number))
         stall, steps = time.perf_counter() - started, 0
         while is_async and not saver.is_written and self.number < training.params.steps:
             self.step()

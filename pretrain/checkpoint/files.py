@@ -28,6 +28,17 @@ def present(folder: Path) -> list[Path]:
     return sorted((folder / CHECKPOINTS).glob("step_[0-9]*"), reverse=True)
 
 
+def kept(folder: Path, step: int) -> Path:
+    """The checkpoint of a finished stage after a step, or a ValueError that names those it kept."""
+    path = step_folder(folder, step)
+    if not path.is_dir():
+        others = ", ".join(f"{step_of(other):,}" for other in reversed(present(folder)))
+        raise ValueError(
+            f"{folder} kept no checkpoint of step {step:,}; it kept {others or 'none'}: name one of them, or make it again"
+        )
+    return path
+
+
 def complete(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself: `step`, `files` (name: sha256) and `digest`."""
     record: dict[str, Any] = json.loads((path / COMPLETE).read_bytes())
@@ -60,19 +71,26 @@ def publish(making: Path, folder: Path, step: int, files: dict[str, str], digest
 
 
 def drop_old(folder: Path, keep: int, tokens_per_step: int = 1, every_tokens: int = 0, for_ever: Collection[int] = ()) -> None:
-    """Leaves the newest `keep`, those of the steps `for_ever`, and the first at or behind every multiple of `every_tokens`."""
+    """Removes those that `kept_steps` does not name."""
     paths = present(folder)
-    kept = set(paths[:keep])
+    kept = kept_steps([step_of(path) for path in paths], keep, tokens_per_step, every_tokens, for_ever)
+    for path in paths:
+        if step_of(path) not in kept:
+            remove(path)
+
+
+def kept_steps(
+    steps: Collection[int], keep: int, tokens_per_step: int = 1, every_tokens: int = 0, for_ever: Collection[int] = ()
+) -> set[int]:
+    """Of saved steps the newest `keep`, those of `for_ever`, and the first at or behind every multiple of `every_tokens`."""
+    kept = set(sorted(steps)[-keep:])
     reached = 0
-    for path in reversed(paths):
-        step = step_of(path)
+    for step in sorted(steps):
         multiple = step * tokens_per_step // every_tokens if every_tokens else 0
         if multiple > reached or step in for_ever:
-            kept.add(path)
+            kept.add(step)
         reached = max(reached, multiple)
-    for path in paths:
-        if path not in kept:
-            remove(path)
+    return kept
 
 
 def drop_unfinished(folder: Path) -> None:

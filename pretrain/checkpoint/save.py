@@ -31,10 +31,11 @@ from megatron.core.dist_checkpointing.strategies.torch import (
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
 
 from pretrain import drift
+from pretrain.agreement import each_finds, first_decides
 from pretrain.checkpoint import files
 from pretrain.checkpoint.state import metadata, sharded_state
 from pretrain.ending import SaveFailed
-from pretrain.parallel import Layout, on_every_process
+from pretrain.parallel import Layout
 from recipes.fingerprint import file_hash
 
 if TYPE_CHECKING:
@@ -73,9 +74,6 @@ class Saver:
     ) -> None:
         self.finish()
         making = files.making_folder(self.folder, step)
-        if self.layout.is_first:
-            files.begin(self.folder, step)
-        torch.distributed.barrier()
         strategy: AsyncSaveShardedStrategy = _InProcessSave(copies=self.is_async)
         if self.layout.data_size * self.layout.parallelism.context > 1:
             group = parallel_state.get_data_parallel_group(with_context_parallel=True)
@@ -85,6 +83,7 @@ class Saver:
         state["step"] = step
         recorded = {name: value for name, value in about.items() if name != "dp_cp_group"}
         try:
+            first_decides(lambda: files.begin(self.folder, step))
             request = drift.begin_saving(state, making, strategy, recorded)
         except OSError as error:  # the first process writes common.pt here
             raise _failed(step, error) from error
@@ -109,31 +108,22 @@ class Saver:
         pending, self.pending = self.pending, None
         if pending is None:
             return None
-        error = pending.written.exception()
-        results = on_every_process((error and str(error), {} if error else pending.written.result()), self.layout)
-        failures = [text for text, _ in results if text]
-        if failures:
-            raise _failed(pending.step, error or OSError(failures[0]))
-        hashes = {name: sha256 for _, hashed in results for name, sha256 in hashed.items()}
-        for finalize in pending.request.finalize_fns:
-            finalize()
-        problem = self._publish(pending, hashes) if self.layout.is_first else None
-        (problem, *_) = on_every_process(problem, self.layout)
-        if problem:
-            raise _failed(pending.step, OSError(problem))
-        return files.step_folder(self.folder, pending.step)
-
-    def _publish(self, pending: _Pending, hashes: dict[str, str]) -> str | None:
-        """The first process calls this. What went wrong is for all to hear: the others wait for it."""
-        making = pending.making
         try:
-            rewrite_metadata(making / ".metadata")
-            rewrite_common(making / "common.pt")
-            hashes |= {file.name: file_hash(file) for file in making.iterdir() if file.name not in hashes}
-            files.publish(making, self.folder, pending.step, hashes, pending.digest)
-        except OSError as error:
-            return str(error)
-        return None
+            written = each_finds(pending.written.result)
+            for finalize in pending.request.finalize_fns:
+                finalize()
+            return first_decides(lambda: self._publish(pending, written))
+        except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by either
+            raise _failed(pending.step, error) from error
+
+    def _publish(self, pending: _Pending, written: list[dict[str, str]]) -> Path:
+        """The first process calls this."""
+        making = pending.making
+        rewrite_metadata(making / ".metadata")
+        rewrite_common(making / "common.pt")
+        hashes = {name: sha256 for hashed in written for name, sha256 in hashed.items()}
+        hashes |= {file.name: file_hash(file) for file in making.iterdir() if file.name not in hashes}
+        return files.publish(making, self.folder, pending.step, hashes, pending.digest)
 
     def close(self) -> None:
         self.finish()
@@ -189,10 +179,9 @@ class _InProcessSave(AsyncSaveShardedStrategy):
             results.extend(writing.value())
 
         def write_contents() -> None:
-            everyone: list[Any] | None = [None] * size if rank == 0 else None
-            torch.distributed.gather_object(results, everyone)
-            if everyone is not None:
-                writer.finish(contents, everyone)
+            everyone: list[Any] = [None] * size
+            torch.distributed.gather_object(results, everyone if rank == 0 else None)
+            first_decides(lambda: writer.finish(contents, everyone))
 
         return AsyncRequest(write, (), [write_contents])
 

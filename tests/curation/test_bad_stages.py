@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from curation.pipeline import finish, run_rank
 from curation.shards import read_shard
+from recipes import exits
 from recipes.manifest import rank_file, read_manifest
 from recipes.stage import Input, Stage, read_stage, write_stage
 from slurm.cli import main
@@ -61,7 +62,7 @@ def test_without_room_nothing_is_finished_and_more_room_is_enough(tmp_path: Path
     """A limit on the size of files stands for a full disk: the parts fit, the joined file does not."""
     made = read_stage_of(tmp_path, hard_to_pack())
     answer = run(made, max_file_bytes=300_000)
-    assert answer.returncode == 1
+    assert answer.returncode == exits.NO_ROOM
     assert answer.stderr.splitlines()[-1].startswith(
         f"error: curate/x/read: rank 0 could not write into {made.folder} (File too large)"
     )
@@ -89,7 +90,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
             tmp_path / "disk", "read", made.inputs, **{key: value for key, value in made.params.items() if key != "shards"}
         )
         answer = run(small)
-        assert answer.returncode == 1
+        assert answer.returncode == exits.NO_ROOM
         assert "(No space left on device); make room and run the page again" in answer.stderr.splitlines()[-1]
         assert not small.is_finished
         assert not rank_file(small.folder, 0).exists()
@@ -100,7 +101,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
 def test_more_damage_than_the_page_allows_publishes_nothing(tmp_path: Path) -> None:
     made = read_stage_of(tmp_path, line("1") + b"broken\n" * 5)
     answer = run(made)
-    assert answer.returncode == 1
+    assert answer.returncode == exits.BAD_DATA
     assert "5 of 6 records could not be read, above max_unreadable_records=0.01: invalid_json 5 (a.jsonl)" in answer.stderr
     assert not made.is_finished
 

@@ -2,20 +2,24 @@
 
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from odd_process import average_is_counted
 from rank_process import run_together
 from safetensors.torch import load_file
 from test_export import EXPORT
 from test_resume import has_steps
-from world import CLUSTER, World, outputs
+from world import CLUSTER, MODEL, VOCAB, World, outputs
 
+from pretrain.cost import num_parameters
 from pretrain.metrics import read_journal
 from pretrain.saved_model import EMA, SavedModel
 from recipes.manifest import read_manifest
+from recipes.schema import Model
 
 DECAY = 0.75
 NAMES = ("embedding.word_embeddings.weight", "decoder.layers.1.mlp.linear_fc1.weight", "decoder.final_layernorm.weight")
@@ -115,6 +119,15 @@ def test_every_layout_goes_on_with_the_average_of_another(world: World) -> None:
         assert torch.allclose(averages[0], averages[2], atol=1e-5)
     losses = [read_manifest(folder)["details"]["validation"]["held_out_ema"] for folder in (first, two, one)]
     assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+
+
+def test_two_processes_hold_the_average_once_while_they_save_it(world: World) -> None:
+    folder = stage(world, "held_ema", steps=1, run={"branch_points": []}, validation={})
+    prepare = partial(average_is_counted, folder / "logs")
+    assert run_together(folder, 2, prepare=prepare) == [0, 0], (folder / "logs" / "rank_0.txt").read_text()
+    held = [int((folder / "logs" / f"held.{rank}").read_text()) for rank in (0, 1)]
+    assert sum(held) == num_parameters(Model.model_validate(MODEL))
+    assert max(held) - min(held) <= VOCAB * 32  # no further apart than the largest tensor
 
 
 def test_the_page_says_which_weights_are_exported(world: World, averaged: Path) -> None:

@@ -15,6 +15,7 @@ from world import BATCH, MODEL, SEQUENCE, World, make_base, make_dataset, output
 from pretrain import ledger
 from pretrain.guards import Alarm, Guard, batch_of_step, judge, read_rewinds
 from pretrain.metrics import read_journal
+from recipes import exits
 from recipes.manifest import read_manifest
 from recipes.schema import GradNorm, Guards, LossSpike, Model
 
@@ -269,7 +270,7 @@ def test_a_run_that_may_not_go_back_again_stops(world: World) -> None:
     save_file(tensors, base / "model.safetensors")
     folder = world.stage("once", inputs={"init": base}, validation={}, guards={"non_finite": "rewind", "max_rewinds": 1})
     run = world.train(folder)
-    assert run.status == 1
+    assert run.status == exits.DIVERGED
     assert [(row["step"], row["to_step"], row["next_batch"]) for row in read_rewinds(folder)] == [(1, 0, 2)]
     assert "after guards.max_rewinds=1 rewinds: training has diverged" in run.stderr
     assert "midtrain spike RUN --step" in run.stderr

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pretrain import certificate
 from pretrain.metrics import Journal, read_journal
@@ -35,10 +36,45 @@ def test_what_was_not_compared_is_not_called_the_same(tmp_path: Path) -> None:
     assert certificate.certificate(tmp_path)["verdict"] == "not compared"
 
 
+def redone(folder: Path, row: dict[str, Any]) -> None:
+    """What a step gave the first time."""
+    (folder / certificate.REDONE).write_text(json.dumps(row) + "\n")
+
+
 def test_a_step_that_is_skipped_the_second_time_alone_is_a_difference(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1, "loss": 2.0, "skipped": "loss spike"}) + "\n")
     certificate.begin_segment(tmp_path, step=0, digest="began anew", loaded=None)
-    certificate.keep_rows(tmp_path, [{"step": 1, "loss": 2.0}])
+    redone(tmp_path, {"step": 1, "loss": 2.0})
     resume = certificate.certificate(tmp_path)
     assert resume["verdict"] == "not same"
     assert resume["differences"] == ["step 1: skipped was None, is 'loss spike'"]
+
+
+def test_what_lies_behind_the_checkpoint_is_kept_to_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    measured = [{"step": 0, "name": "web", "loss": 5.0}, {"step": 4, "name": "web", "loss": 4.0}]
+    for journal, rows in (
+        ("metrics.jsonl", [{"step": 1, "loss": 5.0}, {"step": 2, "loss": 4.5}, {"step": 3, "loss": 4.2}]),
+        ("validation.jsonl", measured),
+        ("logs/validation.jsonl", [{"step": 2, "name": "web", "loss": 4.4}]),
+    ):
+        (tmp_path / journal).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    certificate.keep_rows(tmp_path, 2)
+    assert read_journal(tmp_path / certificate.REDONE) == [{"step": 3, "loss": 4.2}, measured[1]]
+    certificate.keep_rows(tmp_path, 0)  # what is measured before the first step is measured again, too
+    assert measured[0] in read_journal(tmp_path / certificate.REDONE)
+
+
+def test_a_validation_that_gives_another_loss_the_second_time_is_a_difference(tmp_path: Path) -> None:
+    certificate.begin_segment(tmp_path, step=0, digest="began anew", loaded=None)
+    (tmp_path / "validation.jsonl").write_text(json.dumps({"step": 0, "name": "web", "loss": 5.0}) + "\n")
+    redone(tmp_path, {"step": 0, "name": "web", "loss": 5.1})
+    resume = certificate.certificate(tmp_path)
+    assert (resume["verdict"], resume["redone_steps"]) == ("not same", 0)
+    assert resume["differences"] == ["step 0, validation web: loss was 5.1, is 5.0"]
+
+
+def test_a_validation_that_the_second_run_was_not_asked_for_is_not_compared(tmp_path: Path) -> None:
+    certificate.begin_segment(tmp_path, step=0, digest="began anew", loaded=None)
+    redone(tmp_path, {"step": 2, "name": "web", "loss": 5.1})
+    assert certificate.certificate(tmp_path)["verdict"] == "same"

@@ -15,6 +15,7 @@ from world import World, outputs
 
 from pretrain import certificate
 from pretrain.metrics import read_journal
+from recipes import exits
 from recipes.manifest import read_manifest
 
 CADENCE = {"checkpoint_every_steps": 3, "log_every_steps": 4, "keep_checkpoints": 3, "keep_every_tokens": 9 * 4 * 32}
@@ -91,7 +92,7 @@ def test_a_full_disk_fails_the_run_and_harms_no_checkpoint(world: World, undistu
     assert world.start(folder).signal_when(has_steps(folder, 4), signal.SIGTERM).status == 75
     kept = sorted(path.name for path in (folder / "checkpoints").iterdir())
     run = world.start(folder, file_size_limit=100_000).finish()
-    assert run.status == 1
+    assert run.status == exits.NO_ROOM
     assert "could not be written: [Errno 27] File too large" in run.stderr
     assert [path.name for path in sorted((folder / "checkpoints").glob("step_*"))] == kept
     resume = finished(world, folder, undisturbed)

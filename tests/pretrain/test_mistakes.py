@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from odd_process import optimizer_raises_a_value_error
+from rank_process import run_together
 from world import CLUSTER, PARAMS, World, make_dataset, make_tokenizer
 
 from pretrain.tokens import check_datasets, check_tokenizer, special_token_id
@@ -79,6 +81,15 @@ def test_the_command_says_a_mistake_in_one_message_and_exits_with_2(world: World
     assert process.returncode == 2
     assert "vocab_size is 256, the recipe's model says 512" in stderr
     assert "Traceback" not in stderr
+
+
+def test_a_value_error_of_a_library_in_training_is_no_mistake_of_the_page(world: World) -> None:
+    folder = world.stage("broken_library", steps=2, validation={})
+    assert run_together(folder, 1, prepare=optimizer_raises_a_value_error) == [1]
+    told = (folder / "logs" / "rank_0.txt").read_text()
+    assert "training broke" in told
+    assert "Traceback" in told
+    assert "ValueError: optimizer got an empty parameter list" in told
 
 
 def test_cuda_without_a_device_is_a_mistake(world: World) -> None:

@@ -107,6 +107,14 @@ def test_layouts_that_cannot_be_are_refused(parallelism: dict[str, Any], process
         check_layout(TrainParams.model_validate(PARAMS), Parallelism.model_validate(parallelism), processes)
 
 
+def test_recomputed_layers_are_those_of_each_interleaved_part() -> None:
+    params = TrainParams.model_validate({**PARAMS, "model": {**PARAMS["model"], "num_layers": 12}, "global_batch_size": 6})  # type: ignore[dict-item]
+    layout = {"pipeline": 3, "virtual_pipeline": 2}
+    check_layout(params, Parallelism(**layout, recompute_layers=2), 3)
+    with pytest.raises(ValueError, match="recompute_layers=3 is above the 2 layers of each of the interleaved parts"):
+        check_layout(params, Parallelism(**layout, recompute_layers=3), 3)
+
+
 def test_the_vocabulary_is_never_padded() -> None:
     params = TrainParams.model_validate({**PARAMS, "model": {**PARAMS["model"], "vocab_size": 255}})  # type: ignore[dict-item]
     with pytest.raises(

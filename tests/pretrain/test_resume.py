@@ -9,6 +9,7 @@ import pytest
 from world import World, outputs
 
 from pretrain.metrics import read_journal
+from recipes import exits
 from recipes.manifest import changed_files, read_manifest
 
 
@@ -92,7 +93,7 @@ def test_a_diverging_run_stops_and_says_so(world: World) -> None:
     tensors["model.norm.weight"][0] = float("nan")
     save_file(tensors, base / "model.safetensors")
     failed = world.train(world.stage("diverging", inputs={"init": base}))
-    assert failed.status == 1
+    assert failed.status == exits.DIVERGED
     assert "step 1: loss nan" in failed.stderr
     assert "Lower lr.peak (0.01)" in failed.stderr
     assert not (world.root / "diverging" / "manifest.json").exists()
