@@ -3,6 +3,7 @@
 Nothing here imports torch or datatrove; errors name the page, the key, the value and the nearest valid name.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -38,8 +39,8 @@ def pages() -> list[str]:
 
 
 def groups() -> dict[str, list[str]]:
-    """Config groups and their options: {"model": ["demo", "llama3_1_8b", ...], ...}."""
-    folders = sorted(p for p in RECIPES.iterdir() if p.is_dir() and p.name not in KINDS)
+    """Config groups and their options: {"model": ["demo", "llama3_1_8b", ...], ...}. Sweeps are pages (recipes/sweep.py)."""
+    folders = sorted(p for p in RECIPES.iterdir() if p.is_dir() and p.name not in (*KINDS, "sweep"))
     found = {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
     return {name: options for name, options in found.items() if options}
 
@@ -57,14 +58,14 @@ def load(page: str, overrides: list[str] | tuple[str, ...] = ()) -> CurateRecipe
     try:
         return kind.model_validate({"page": page, **content})
     except ValidationError as error:
-        raise ValueError(f"page {page}: {_explain(error)}") from None
+        raise ValueError(f"page {page}: {explain(error)}") from None
 
 
 def _compose(page: str, overrides: list[str]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(RECIPES), version_base="1.3"):
         try:
-            config = _compose_replacing(page, [_forced(override) for override in overrides])
+            config = _compose_replacing(page, tuple(_forced(override) for override in overrides))
             content = OmegaConf.to_container(config, resolve=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ValueError(f"page {page}: {' '.join(str(error).split())}") from None
@@ -72,15 +73,24 @@ def _compose(page: str, overrides: list[str]) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def _compose_replacing(page: str, overrides: list[str]) -> DictConfig:
+@cache
+def _compose_replacing(page: str, overrides: tuple[str, ...]) -> DictConfig:
     """Hydra merges `key={...}` into what is there, so that an old dataset would silently stay in a new blend. A mapping that is
-    given replaces, and stays where it was: the order of stages is the order of work."""
+    given replaces, and stays where it was: the order of stages is the order of work.
+
+    Composed once a process, which is what planning spends its time on: twenty datasets stand under every point of a sweep. What
+    the environment says is not in it yet."""
     config: DictConfig = compose(config_name=page, overrides=[*overrides, *NOTHING_OF_HYDRAS])
+    replaced: list[str] = []
     for override in overrides:
         parsed = OverridesParser.create().parse_override(override)
-        if isinstance(parsed.value(), dict) and parsed.type is OverrideType.FORCE_ADD:
+        if parsed.type is not OverrideType.FORCE_ADD:
+            continue
+        key, value = parsed.key_or_group, parsed.value()
+        if isinstance(value, dict) or key.startswith(tuple(f"{whole}." for whole in replaced)):  # later, into what was replaced
+            replaced.append(key)
             with open_dict(config):
-                OmegaConf.update(config, parsed.key_or_group, _plain(parsed.value()), merge=False)
+                OmegaConf.update(config, key, _plain(value), merge=False)
     return config
 
 
@@ -110,7 +120,8 @@ def _forced(override: str) -> str:
     return override
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """What is wrong, by key, in one line."""
     parts = []
     for problem in error.errors():
         # pydantic puts the tag of a discriminated union into the path: stages.NAME.TAG.key

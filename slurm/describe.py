@@ -1,20 +1,20 @@
-"""Plans and states in numbers: what `plan`, `status` and `verify` print and give as JSON."""
+"""Plans and states in numbers: what `plan` and `verify` print and give as JSON."""
 
-import time
-from pathlib import Path
 from typing import Any
 
 from pretrain.cost import flops_per_token, num_parameters
-from recipes.manifest import changed_files, read_manifest
+from recipes.manifest import changed_files, read_manifest, read_summary
 from recipes.schema import Model, TrainParams
-from recipes.stage import Stage, is_finished, read_progress
-from slurm.forecast import forecast, memory_warning, sizes
+from recipes.stage import Stage
+from slurm.disk import describe_disk, stage_bytes
+from slurm.epochs import WORTH, epochs_of, tokens_of
+from slurm.forecast import FORECAST, forecast, memory_warning, sizes
 from slurm.plan import Plan, state
+from slurm.slots import describe_queue
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
     stages = [describe_stage(stage, plan) for stage in plan.stages]
-    hours = [row["device_hours"] for row in stages if row.get("device_hours") is not None and row["state"] != "done"]
     return {
         "page": plan.page,
         "root": str(plan.stages[0].folder.parents[2]),
@@ -23,12 +23,16 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "sizes": sizes([stage for stage in plan.stages if stage.do == "train"]),
         "warnings": plan.warnings + _epoch_warnings(stages) + _memory_warnings(plan, stages),
         "tokens": sum(row["tokens"] for row in stages if row["do"] == "train"),
-        "device_hours_left": round(sum(hours), 4),
+        "left": _left(stages),
+        "disk": describe_disk(plan, stages),
+        "queue": describe_queue(plan),
     }
 
 
 def describe_stage(stage: Stage, plan: Plan) -> dict[str, Any]:
-    """State, and what is known of documents, tokens, epochs and cost."""
+    """State, and what is known of documents, tokens, epochs, bytes and cost."""
+    manifest = read_summary(stage.folder) if stage.is_finished else None
+    counts = manifest["counts"] if manifest else {}
     row: dict[str, Any] = {
         "page": stage.page,
         "stage": stage.name,
@@ -36,29 +40,20 @@ def describe_stage(stage: Stage, plan: Plan) -> dict[str, Any]:
         "fingerprint": stage.fingerprint,
         "folder": f"{stage.page}/{stage.folder.name}",
         "state": state(stage),
-        "documents": None,
-        "tokens": None,
+        "documents": _total(counts.get("documents_out", counts.get("documents"))),
+        "tokens": _total(counts.get("tokens")),
+        "bytes": stage_bytes(stage, plan, manifest),
     }
-    if stage.is_finished:
-        counts = read_manifest(stage.folder)["counts"]
-        row["documents"] = _total(counts.get("documents_out", counts.get("documents")))
-        row["tokens"] = _total(counts.get("tokens"))
     if stage.do == "train":
-        row |= train_numbers(stage)
+        row |= train_numbers(stage, plan)
     return row
 
 
-def train_numbers(stage: Stage) -> dict[str, Any]:
-    """Tokens, FLOPs, memory and device-hours of a training stage; epochs of each source where its tokens are known. What depends
-    on the layout is not there where it does not divide, which is a problem of the plan."""
-    params = TrainParams.model_validate(stage.params)
+def train_numbers(stage: Stage, plan: Plan) -> dict[str, Any]:
+    """Tokens, FLOPs, memory, device-hours and price of a training stage; epochs of each source where its tokens are known, or
+    expected by its page. What depends on the layout is not there where it does not divide, which is a problem of the plan."""
+    params, told = TrainParams.model_validate(stage.params), stage.run[FORECAST]
     tokens = params.steps * params.global_batch_size * params.sequence_length
-    flops = tokens * flops_per_token(params.model, params.sequence_length)
-    epochs: dict[str, float | None] = {}
-    for dataset, share in params.blend.items():
-        folder = Path(stage.inputs[f"dataset/{dataset}"].location)
-        known = read_manifest(folder)["counts"]["tokens"]["train"] if is_finished(folder) else None
-        epochs[dataset] = round(share * tokens / known, 3) if known else None
     try:
         layout = forecast(stage)
     except ValueError:
@@ -67,11 +62,28 @@ def train_numbers(stage: Stage) -> dict[str, Any]:
         "steps": params.steps,
         "tokens": tokens,
         "blend": dict(params.blend),
-        "epochs": epochs,
+        "epochs": epochs_of(stage, params, plan.recipes),
+        "epochs_expected": [dataset for dataset in params.blend if tokens_of(stage, dataset, plan.recipes)[1]],
         "parameters": num_parameters(Model.model_validate(params.model)),
-        "flops": float(flops),
+        "flops": float(tokens * flops_per_token(params.model, told["attended_length"] or params.sequence_length)),
+        **{key: told[key] for key in ("checkpoint_bytes", "checkpoints_at_most", "checkpoints_kept")},
         **layout,
     }
+
+
+def _left(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over the training stages that are not done: from the fastest to the slowest that their MFU may be."""
+    left = [row for row in rows if row["do"] == "train" and row["state"] != "done" and row["device_hours"] is not None]
+    record: dict[str, Any] = {
+        "stages": len(left),
+        "flops": float(sum(row["flops"] for row in left)),
+        "device_hours": round(sum(row["device_hours"] for row in left), 4),
+        "device_hours_range": [round(sum(row["device_hours_range"][end] for row in left), 4) for end in (0, 1)],
+    }
+    if left and all("price" in row for row in left):
+        record["price"] = round(sum(row["price"] for row in left), 2)
+        record["price_range"] = [round(sum(row["price_range"][end] for row in left), 2) for end in (0, 1)]
+    return record
 
 
 def _total(count: int | dict[str, int] | None) -> int | None:
@@ -79,57 +91,18 @@ def _total(count: int | dict[str, int] | None) -> int | None:
     return sum(count.values()) if isinstance(count, dict) else count
 
 
-def _epoch_warnings(stages: list[dict[str, Any]]) -> list[str]:
-    """Above four epochs repeated data are worth little (Muennighoff et al. 2023; FineMath saw a plateau at ten)."""
+def _epoch_warnings(rows: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{row['stage']}: {dataset} would be seen {epochs:.1f} times"
-        for row in stages
+        f"{row['stage']}: {dataset} would be seen {epochs:.1f} times; above {WORTH} repeated tokens teach little"
+        for row in rows
         for dataset, epochs in row.get("epochs", {}).items()
-        if epochs and epochs > 4
+        if epochs and epochs > WORTH
     ]
 
 
 def _memory_warnings(plan: Plan, rows: list[dict[str, Any]]) -> list[str]:
     """Of the first stage that would not fit: the others of a page are alike."""
     return next((told for stage, row in zip(plan.stages, rows, strict=True) if (told := memory_warning(stage, row))), [])
-
-
-def describe_status(plan: Plan) -> dict[str, Any]:
-    """Each stage's state, how far the running ones are, and what `run` would refuse."""
-    rows = []
-    for stage in plan.stages:
-        row: dict[str, Any] = {"page": stage.page, "stage": stage.name, "state": state(stage), "folder": str(stage.folder)}
-        if stage.is_finished:
-            manifest = read_manifest(stage.folder)
-            row |= {"seconds": manifest["seconds"], "ended": manifest["ended"], "counts": manifest["counts"]}
-        elif row["state"] == "resumable":
-            row["progress"] = progress_of(stage)
-        rows.append(row)
-    done = sum(row["state"] == "done" for row in rows)
-    return {
-        "page": plan.page,
-        "finished": done == len(rows),
-        "done": done,
-        "total": len(rows),
-        "problems": plan.problems,
-        "stages": rows,
-    }
-
-
-def progress_of(stage: Stage) -> dict[str, Any]:
-    """What all ranks of a stage have done together; `total` None where it is not known, and estimated while not all ranks have
-    begun; `age` in seconds."""
-    records = read_progress(stage.folder)
-    num_ranks = stage.params.get("shards", 1) if stage.room == "curation" else 1
-    totals = [record["total"] for record in records]
-    last = max((float(record["time"]) for record in records), default=0.0)
-    return {
-        "done": sum(record["done"] for record in records),
-        "total": sum(totals) * num_ranks // len(records) if totals and None not in totals else None,
-        "unit": records[0]["unit"] if records else "",
-        "time": last,
-        "age": round(time.time() - last, 1) if records else None,
-    }
 
 
 def describe_verification(plan: Plan) -> dict[str, Any]:

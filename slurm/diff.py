@@ -16,6 +16,7 @@ from recipes.manifest import read_manifest
 from recipes.report.funnel import Dataset, Step, read_datasets
 from recipes.report.record import Record
 from recipes.stage import Input, Stage, read_stage
+from slurm.forecast import FORECAST
 from slurm.kept import compare_documents
 from slurm.leaves import differences, flat
 from slurm.plan import plan
@@ -83,7 +84,7 @@ def compare(one: Road, other: Road) -> dict[str, Any]:
         "inputs": [row for name in names for row in _input_rows(name, one.stages.get(name), other.stages.get(name))],
         "versions": differences(names, one.stages, other.stages, lambda stage: {"version": stage.version})
         + differences(["software"], {"software": one}, {"software": other}, _software),
-        "run": differences(names, one.stages, other.stages, lambda stage: flat(stage.run)),
+        "run": differences(names, one.stages, other.stages, _runs),
         "funnel": _funnel(one, other),
         "reasons": differences(names, one.records, other.records, _reasons),
         "figures": differences(names, one.records, other.records, _figures),
@@ -91,6 +92,11 @@ def compare(one: Road, other: Road) -> dict[str, Any]:
         "training": compare_training(one.stages, other.stages, one.records, other.records),
         "documents": None if same or unfinished else compare_documents(one.own_records, other.own_records),
     }
+
+
+def _runs(stage: Stage) -> dict[str, Any]:
+    """Where a stage ran and how; what its plan foretold follows from that."""
+    return flat({key: value for key, value in stage.run.items() if key != FORECAST})
 
 
 # ---------------------------------------------------------------------------------------------------- roads

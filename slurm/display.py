@@ -1,19 +1,19 @@
-"""What a person sees: tables of plans and states, and live bars while stages run."""
+"""What a person sees while stages run: live bars, and a line for every stage that ends."""
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from recipes.stage import Stage
-from slurm.describe import progress_of
 from slurm.results import summary
 from slurm.run import Runner
+from slurm.status.progress import progress_of
 
 STATES = {"done": "[green]done[/]", "resumable": "[yellow]resumable[/]", "missing": "[dim]missing[/]"}
 PACE_SECONDS = 30.0  # of the latest progress that a rate is measured over
@@ -28,103 +28,6 @@ def human(number: float | None) -> str:
         if abs(number) >= limit:
             return f"{number / (1e3 if sign == 'k' else limit):.4g}{sign}"
     return f"{number:,.0f}"
-
-
-def print_plan(console: Console, record: dict[str, Any]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("page", "stage", "fingerprint", "state"):
-        table.add_column(column, no_wrap=True)
-    for column in ("documents", "tokens", "device-hours"):
-        table.add_column(column, justify="right")
-    table.add_column("epochs")
-    page = None
-    for row in record["stages"]:
-        epochs = "  ".join(f"{name} {value:.2f}" for name, value in row.get("epochs", {}).items() if value is not None)
-        hours = row.get("device_hours")
-        table.add_row(
-            row["page"] if row["page"] != page else "",
-            row["stage"],
-            row["fingerprint"],
-            STATES[row["state"]],
-            human(row["documents"]),
-            human(row["tokens"]),
-            "" if hours is None else f"{hours:,.2f}" if hours < 100 else f"{hours:,.0f}",
-            epochs,
-        )
-        page = row["page"]
-    console.print(table)
-    if record["sizes"]:
-        _print_sizes(console, record)
-    for text in record["warnings"]:
-        console.print(f"[yellow]note:[/] {escape(text)}", highlight=False, soft_wrap=True)
-    _print_problems(console, record)
-    done = sum(row["state"] == "done" for row in record["stages"])
-    console.print(
-        f"{done} of {len(record['stages'])} stages done; training {human(record['tokens'])} tokens, "
-        f"{record['device_hours_left']:,.2f} device-hours left to run",
-        highlight=False,
-    )
-
-
-def _print_problems(console: Console, record: dict[str, Any]) -> None:
-    for text in record["problems"]:
-        console.print(f"[red]before this can run:[/] {escape(text)}", highlight=False, soft_wrap=True)
-
-
-def _print_sizes(console: Console, record: dict[str, Any]) -> None:
-    """Memory on the page's own GPUs by its parts, and all training of the page on more or fewer GPUs."""
-    first = next(row for row in record["stages"] if row["do"] == "train")
-    if "memory_gib" in first:
-        parts = [f"{name} {size:.1f}" for name, size in first["memory_gib"].items() if name != "total"]
-        total = first["memory_gib"]["total"]
-        told = f"memory of the fullest GPU: {' + '.join(parts)} = {total:.1f} GiB; times at {first['mfu']:.0%} of the peak"
-        every = first["recomputing_all"]
-        told += (
-            f"\nwith parallelism.recompute_layers={every['recompute_layers']} (all): {every['memory_gib']:.1f} GiB, "
-            f"{every['step_seconds']:.2f} s a step instead of {first['step_seconds']:.2f}"
-        )
-        console.print(f"\n{told}", highlight=False, soft_wrap=True)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("GPUs", "data-parallel", "micro-batches", "GiB a GPU", "step", "tokens/s", "hours", "GPU-hours"):
-        table.add_column(column, justify="right")
-    for row in record["sizes"]:
-        gpus = f"{row['gpus']:,}{' (here)' if row['is_page'] else ''}"
-        if "problem" in row:
-            continue
-        table.add_row(
-            gpus,
-            f"{row['data_parallel']:,}",
-            f"{row['num_microbatches']:,}",
-            f"{row['memory_gib']:.1f}{'' if row['fits'] else ' [red]too much[/]'}",
-            f"{row['step_seconds']:.2f} s",
-            human(row["tokens_per_second"]),
-            f"{row['hours']:,.1f}",
-            f"{row['gpu_hours']:,.0f}",
-        )
-    console.print(table)
-    for row in record["sizes"]:
-        if "problem" in row:
-            console.print(f"{row['gpus']:,} GPUs: {escape(row['problem'])}", highlight=False, soft_wrap=True)
-    console.print()
-
-
-def print_status(console: Console, record: dict[str, Any]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("page", "stage", "state"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("progress", justify="right")
-    table.add_column("seconds", justify="right")
-    for row in record["stages"]:
-        progress = row.get("progress")
-        words = ""
-        if progress and progress["unit"]:
-            total = f" of {progress['total']:,}" if progress["total"] else ""
-            words = f"{progress['done']:,}{total} {progress['unit']}, {progress['age']:.0f} s ago"
-        seconds = f"{row['seconds']:,.1f}" if "seconds" in row else ""
-        table.add_row(row["page"], row["stage"], STATES[row["state"]], words, seconds)
-    console.print(table)
-    _print_problems(console, record)
-    console.print(f"{record['done']} of {record['total']} stages done", highlight=False)
 
 
 class Pace:
@@ -147,8 +50,10 @@ class Pace:
 class Live:
     """Bars of the running stages, each with its rate and remaining time; a line for every stage that ends."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, points: Mapping[str, str] | None = None):
+        """`points`: of a sweep, by folder, for stages that one point alone needs."""
         self.console = console
+        self.points = points or {}
         self.runner: Runner | None = None
         self.tasks: dict[str, TaskID] = {}
         self.paces: dict[str, Pace] = {}
@@ -171,8 +76,12 @@ class Live:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
+    def _name(self, stage: Stage) -> str:
+        point = self.points.get(str(stage.folder))
+        return f"{stage.page}/{stage.name}" + (f" of {point}" if point else "")
+
     def on_event(self, kind: str, stage: Stage, text: str) -> None:
-        name = f"{stage.page}/{stage.name}"
+        name = escape(self._name(stage))
         if kind == "started":
             self.tasks[str(stage.folder)] = self.progress.add_task(name, total=None, done="", rate="", eta="")
             self.spoken[str(stage.folder)] = time.monotonic()
@@ -188,7 +97,7 @@ class Live:
         for key, work in self.runner.works.items():
             progress = progress_of(work.stage)
             if progress["unit"] and progress["time"] >= work.started:
-                self._show(key, f"{work.stage.page}/{work.stage.name}", progress)
+                self._show(key, escape(self._name(work.stage)), progress)
 
     def _show(self, key: str, name: str, progress: dict[str, Any]) -> None:
         now, count, total, unit = time.monotonic(), progress["done"], progress["total"], progress["unit"]

@@ -1,39 +1,77 @@
-"""What training will take before it runs: memory of a GPU, time of a step and hours, on the page's cluster and on others.
+"""What training will take before it runs: memory of a GPU, time of a step, hours, price and disk, on the page's cluster and on
+others.
 
-Formulas and their sources: pretrain/memory.py and pretrain/cost.py. Other sizes keep the page's layout and its global batch, and
-have more or fewer data-parallel ranks.
+Formulas and their sources: pretrain/memory.py, pretrain/cost.py, pretrain/storage.py and slurm/measured.py. Other sizes keep the
+page's layout and its global batch, and have more or fewer data-parallel ranks.
 """
 
+from pathlib import Path
 from typing import Any
 
+from pretrain.attended import attended_length
 from pretrain.cost import step_seconds
 from pretrain.memory import HEADROOM, fits, memory, recompute_that_fits
 from pretrain.parallel import check_layout
-from recipes.schema import Cluster, Parallelism, TrainParams
+from pretrain.storage import checkpoint_bytes, num_checkpoints
+from recipes.schema import Cadence, Cluster, Parallelism, TrainParams
 from recipes.stage import Stage
+from slurm.measured import Mfu, assumed, expected
 
 SIZES = (8, 64, 256, 1024)  # GPUs
+FORECAST = "forecast"  # of a stage's `run`: what its plan foretold, so that its manifest can be held against it
+
+
+def foretell(root: Path, stage: Stage) -> dict[str, Any]:
+    """What a plan puts into a training stage's `run`. Without hours where the layout does not divide, which is a problem of the
+    plan. `attended_length`: T of the FLOPs where documents are kept apart; None: not known yet, whole sequences are counted."""
+    params, parallelism, cluster = _read(stage)
+    mfu = expected(root, params, parallelism, cluster)
+    at_most, kept = num_checkpoints(params, Cadence.model_validate(stage.run["cadence"]), stage.run["branch_points"])
+    record = mfu.record() | {"attended_length": attended_length(stage), "checkpoint_bytes": checkpoint_bytes(params)}
+    record |= {"checkpoints_at_most": at_most, "checkpoints_kept": kept}
+    try:
+        return record | _times(params, parallelism, cluster, record, processes_of(cluster))
+    except ValueError:
+        return record
 
 
 def forecast(stage: Stage, processes: int | None = None) -> dict[str, Any]:
     """Of a training stage on that many processes, None: the cluster's. ValueError where they do not divide. Memory is told of
     GPUs alone."""
     params, parallelism, cluster = _read(stage)
-    processes = processes or _processes(cluster)
-    data_size = check_layout(params, parallelism, processes)
-    step = step_seconds(params, parallelism, cluster, data_size)
-    seconds = params.steps * step
+    processes = processes or processes_of(cluster)
+    told = stage.run.get(FORECAST) or assumed(cluster).record()
+    record = Mfu.of(told).record() | _times(params, parallelism, cluster, told, processes)
+    record["attended_length"] = told.get("attended_length")
+    if cluster.device == "cuda":
+        alike = cluster.model_copy(update={"mfu": Mfu.of(told).likely})
+        record["recomputing_all"] = _recomputing_all(params, parallelism, alike, check_layout(params, parallelism, processes))
+    return record
+
+
+def _times(
+    params: TrainParams, parallelism: Parallelism, cluster: Cluster, told: dict[str, Any], processes: int
+) -> dict[str, Any]:
+    """Ranges are those of the MFU: from the fastest to the slowest."""
+    data_size, mfu, length = check_layout(params, parallelism, processes), Mfu.of(told), told.get("attended_length")
+    step, fastest, slowest = (
+        step_seconds(params, parallelism, cluster.model_copy(update={"mfu": share}), data_size, attended_length=length)
+        for share in (mfu.likely, mfu.high, mfu.low)
+    )
+    hours, *between = (seconds * params.steps * processes / 3600 for seconds in (step, fastest, slowest))
     record: dict[str, Any] = {
-        "mfu": cluster.mfu,
         "step_seconds": round(step, 4),
         "tokens_per_second": round(params.global_batch_size * params.sequence_length / step),
-        "device_hours": round(seconds * processes / 3600, 4),
-        "days": round(seconds / 86400, 3),
+        "device_hours": round(hours, 4),
+        "device_hours_range": [round(hours, 4) for hours in between],
+        "days": round(hours / processes / 24, 3),
     }
+    if cluster.price_per_device_hour is not None:
+        record["price"] = round(hours * cluster.price_per_device_hour, 2)
+        record["price_range"] = [round(hours * cluster.price_per_device_hour, 2) for hours in between]
     if cluster.device == "cuda":
         need = memory(params, parallelism, data_size)
         record |= {"memory_gib": need.in_gib(), "fits": fits(need, cluster)}
-        record["recomputing_all"] = _recomputing_all(params, parallelism, cluster, data_size)
     return record
 
 
@@ -53,7 +91,7 @@ def sizes(stages: list[Stage]) -> list[dict[str, Any]]:
     clusters = [Cluster.model_validate(stage.run["cluster"]) for stage in stages]
     if not stages or clusters[0].device != "cuda":
         return []
-    return [_size(stages, gpus, _processes(clusters[0])) for gpus in sorted({*SIZES, _processes(clusters[0])})]
+    return [_size(stages, gpus, processes_of(clusters[0])) for gpus in sorted({*SIZES, processes_of(clusters[0])})]
 
 
 def _size(stages: list[Stage], gpus: int, own: int) -> dict[str, Any]:
@@ -83,7 +121,7 @@ def memory_warning(stage: Stage, record: dict[str, Any]) -> list[str]:
     if record.get("fits", True):
         return []
     params, parallelism, cluster = _read(stage)
-    data_size = check_layout(params, parallelism, _processes(cluster))
+    data_size = check_layout(params, parallelism, processes_of(cluster))
     layers = recompute_that_fits(params, parallelism, cluster, data_size)
     remedy = "raise parallelism.tensor, pipeline or context"
     if layers is not None:
@@ -102,5 +140,5 @@ def _read(stage: Stage) -> tuple[TrainParams, Parallelism, Cluster]:
     )
 
 
-def _processes(cluster: Cluster) -> int:
+def processes_of(cluster: Cluster) -> int:
     return cluster.nodes * cluster.processes_per_node

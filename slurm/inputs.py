@@ -1,22 +1,26 @@
 """What stages read from outside the results: local files, remote ones, models in the local hub cache.
 
-Local files are known by their content, hashed once and remembered in `<root>/.content_hashes.json`; remote ones by their address,
-so they should be pinned. What is not there is listed as a problem that names the key and the way out.
+Local files are known by their content (large compressed sources by pieces of it), hashed once and remembered in
+`<root>/.content_hashes.json`; remote ones by their address, so they should be pinned. What is not there is listed as a problem
+that names the key and the way out.
 """
 
 import hashlib
 import os
 import stat
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
 import orjson
 
-from recipes.fingerprint import content_hash, fingerprint
+from recipes.fingerprint import content_hash, fingerprint, source_hash
 from recipes.stage import Input, is_uri, write_atomically
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "original/tokenizer.model")
+SAVE_SECONDS = 20.0  # of hashing that a plan which is stopped loses
 UNREADABLE = "unreadable"  # in place of a file's hash
 
 
@@ -26,12 +30,21 @@ class Outside:
     def __init__(self, root: Path):
         self.hashes = _Hashes(root)
         self.problems: list[str] = []
-        self.warnings: list[str] = []
+        self._warnings: list[str] = []
+        self._unpinned: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """Of all repositories that are not pinned one is made, so that they do not hide the others."""
+        if not self._unpinned:
+            return self._warnings
+        told = f"not pinned, so that they may change under a page: {', '.join(self._unpinned)}; add @COMMIT behind each name"
+        return [told, *self._warnings]
 
     def locate(self, path: str, key: str) -> Input:
         """`key` is where on the page the path stands. `hf://ORG/NAME[@COMMIT]` is a model, `hf://datasets/…` files."""
         if is_uri(path) and path.startswith("hf://") and "@" not in path:
-            self.warn(f"{path} is not pinned; add @COMMIT after the repository's name")
+            self._unpinned[_repository(path)] = None
         if path.startswith("hf://") and not path.startswith("hf://datasets/"):
             return self._locate_model(path, key)
         if is_uri(path):
@@ -43,16 +56,19 @@ class Outside:
             return Input(location, f"missing:{path}")
         self._look_at(Path(files[0]), path, key)
         parts = [f"{_as_text(Path(file).name)}:{self._identify(Path(file), key)}" for file in files]
+        self.hashes.save()
         inputs = {str(number): part for number, part in enumerate(parts)}
         return Input(location, fingerprint(do="files", version=1, params={}, inputs=inputs))
 
     def _identify(self, file: Path, key: str) -> str:
         """By its content. A file of a source that cannot be read is told here, and counted by the stage that meets it."""
         try:
-            if not stat.S_ISREG(mode := file.stat().st_mode) and not stat.S_ISDIR(mode):
+            found = file.stat()
+            if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
                 self.problem(f"{key}: {_as_text(file)} is a pipe or a device, which may never end; name only files")
                 return UNREADABLE
-            return self.hashes.of(file)
+            is_source = key.startswith("sources.") and stat.S_ISREG(found.st_mode)
+            return self.hashes.of(file, found, source_hash if is_source else content_hash)
         except OSError as error:
             is_counted = key.startswith("sources.") and not file.is_dir()
             why = f"{key}: {_as_text(error.filename or file)} cannot be read ({error.strerror})"
@@ -74,8 +90,8 @@ class Outside:
             self.problems.append(text)
 
     def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
+        if text not in self._warnings:
+            self._warnings.append(text)
 
     def _locate_model(self, path: str, key: str) -> Input:
         """The snapshot in the local hub cache: nodes need no network, and what is missing is known before the queue."""
@@ -96,21 +112,38 @@ class _Hashes:
     def __init__(self, root: Path):
         self.file = root / ".content_hashes.json"
         self.known: dict[str, str] = {}
+        self.num_saved, self.saved = 0, time.monotonic()
         if self.file.is_file():
             with suppress(orjson.JSONDecodeError):  # only a memory: what it lacks is hashed again
                 self.known = orjson.loads(self.file.read_bytes())
+                self.num_saved = len(self.known)
 
-    def of(self, path: Path) -> str:
-        inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        states = [(_as_text(file), (status := file.stat()).st_size, status.st_mtime_ns) for file in inside]
+    def of(self, path: Path, found: os.stat_result, make: Callable[[Path], str]) -> str:
+        """`make` hashes what is not known yet."""
+        inside = sorted(file for file in path.rglob("*") if file.is_file()) if stat.S_ISDIR(found.st_mode) else None
+        named = [(path, found)] if inside is None else [(file, file.stat()) for file in inside]
+        states = [(_as_text(file), status.st_size, status.st_mtime_ns) for file, status in named]
         key = f"{_as_text(path)}|{hashlib.sha256(orjson.dumps(states)).hexdigest()[:16]}"
         if key not in self.known:
-            self.known[key] = content_hash(path)
-            if self.file.parent.is_dir():
-                write_atomically(self.file, orjson.dumps(self.known))
+            self.known[key] = make(path)
+            if time.monotonic() - self.saved > SAVE_SECONDS:
+                self.save()
         return self.known[key]
+
+    def save(self) -> None:
+        """Not after every file: a crawl has a hundred thousand, and each time all are written."""
+        if self.num_saved < len(self.known) and self.file.parent.is_dir():
+            write_atomically(self.file, orjson.dumps(self.known))
+            self.num_saved = len(self.known)
+        self.saved = time.monotonic()
 
 
 def _as_text(path: Path | str) -> str:
     """A path as UTF-8 can hold it: names of files are bytes."""
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _repository(path: str) -> str:
+    """hf://datasets/ORG/NAME/data/*.parquet -> hf://datasets/ORG/NAME."""
+    parts = path.removeprefix("hf://").split("/")
+    return "hf://" + "/".join(parts[: 3 if parts[0] in ("datasets", "spaces") else 2])

@@ -1,7 +1,7 @@
 """A page becomes stages in the order of work, each with its fingerprint, its folder and whether it is done.
 
-Planning reads pages and input files and nothing else: no torch, no datatrove, no network. Inputs that are not there are listed as
-problems; running refuses while there are any.
+Planning reads pages, input files and manifests of finished stages, and nothing else: no torch, no datatrove, no network. Inputs
+that are not there are listed as problems; running refuses while there are any.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ import pretrain
 from curation.unreadable import beyond_limits
 from recipes.fingerprint import fingerprint
 from recipes.load import load, pages
-from recipes.manifest import read_manifest
+from recipes.manifest import read_summary
 from recipes.report import VERSION as REPORT_VERSION
 from recipes.schema import CurateRecipe, TrainRecipe, nearest
 from recipes.stage import LOGS, Input, Stage, made
@@ -103,9 +103,8 @@ class _Planner:
         if page not in self.recipes:
             first = self.recipes[self.page]
             recipe = load(page, self.others.get(page, []))
-            # A page that was pulled in runs where the first one runs, unless that is a GPU cluster: curation needs none.
-            cluster = first.cluster if first.cluster.device == "cpu" else recipe.cluster
-            self.recipes[page] = recipe.model_copy(update={"cluster": cluster, "root": first.root})
+            # a page that was pulled in runs where the first one runs
+            self.recipes[page] = recipe.model_copy(update={"cluster": first.cluster, "root": first.root})
         self._open.append(page)
         recipe = self.recipes[page]
         stages: dict[str, Stage] = {}
@@ -121,7 +120,7 @@ class _Planner:
         """Limits of what may be unreadable are no part of a stage's identity: a finished one may be beyond a tightened limit."""
         for stage in self.ordered:
             if stage.room == "curation" and stage.is_finished:
-                manifest = read_manifest(stage.folder)
+                manifest = read_summary(stage.folder)
                 if problem := beyond_limits(stage, manifest["counts"], manifest["names"]):
                     self.outside.problem(problem)
 

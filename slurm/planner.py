@@ -1,5 +1,6 @@
 """What the expansion of a page, into curation or training stages, needs of the planner."""
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from recipes.schema import CurateRecipe, TrainRecipe
@@ -9,6 +10,7 @@ from slurm.inputs import Outside
 
 class Planner(Protocol):
     outside: Outside
+    root: Path  # of all results
     recipes: dict[str, CurateRecipe | TrainRecipe]  # every page that the plan needs
     ordered: list[Stage]  # all that were planned, those of other pages too
 

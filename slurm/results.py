@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recipes.manifest import read_manifest
+from recipes.manifest import read_summary
 from recipes.stage import Stage, read_stage
-from slurm.plan import Plan
+
+if TYPE_CHECKING:
+    from slurm.plan import Plan
 
 
 def find_stage(name: str, root: Path) -> Stage:
@@ -22,16 +25,20 @@ def find_stage(name: str, root: Path) -> Stage:
     return max(named, key=lambda entry: (entry.is_finished, (entry.folder / "recipe.yaml").stat().st_mtime))
 
 
-def link_results(plan: Plan) -> None:
+def link_results(plan: "Plan") -> None:
     """`<root>/<page>/report.html` and `export/<branch>`: links to the newest finished ones."""
     for stage in plan.stages:
-        if stage.page != plan.page or not stage.is_finished:
-            continue
-        page_folder = stage.folder.parent
-        if stage.do == "report":
-            _link(page_folder / "report.html", stage.folder / "report.html")
-        if stage.do == "export":
-            _link(page_folder / "export" / stage.name.removeprefix("export_"), stage.folder / "hf")
+        if stage.page == plan.page and stage.is_finished:
+            link_result(stage)
+
+
+def link_result(stage: Stage) -> None:
+    """Of a finished stage, if it is one that a person looks at."""
+    page_folder = stage.folder.parent
+    if stage.do == "report":
+        _link(page_folder / "report.html", stage.folder / "report.html")
+    if stage.do == "export":
+        _link(page_folder / "export" / stage.name.removeprefix("export_"), stage.folder / "hf")
 
 
 def _link(link: Path, target: Path) -> None:
@@ -46,7 +53,7 @@ def _link(link: Path, target: Path) -> None:
 
 def summary(stage: Stage) -> str:
     """What a finished stage did, in a few words."""
-    manifest = read_manifest(stage.folder)
+    manifest = read_summary(stage.folder)
     counts, seconds = manifest["counts"], manifest["seconds"]
     if "documents_in" in counts:
         kept = counts.get("documents_out")

@@ -1,9 +1,10 @@
 """A train page becomes stages: each training stage on its blend or once a branch, averages, and an export of every end."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from pretrain.checkpoint import files as checkpoints
 from pretrain.convert import check_config, check_weights
@@ -12,10 +13,13 @@ from pretrain.parallel import check_layout
 from pretrain.special_tokens import extended
 from pretrain.weights import has_weights
 from recipes.load import pages
-from recipes.manifest import read_manifest
+from recipes.manifest import read_summary
 from recipes.schema import AverageStage, CurateRecipe, TrainParams, TrainRecipe, nearest, whole_steps
 from recipes.stage import Input, Stage, is_finished, made
+from slurm.epochs import beyond_limit
+from slurm.forecast import FORECAST, foretell
 from slurm.planner import Planner
+from slurm.status.progress import progress_of
 
 
 @dataclass
@@ -56,10 +60,20 @@ class Page:
         inputs |= {f"dataset/{dataset}": self._dataset(dataset) for dataset in datasets}
         params = recipe.params_of(name, blend)
         # where others branch off is no part of the identity: a new branch must not remake the stage that it begins from
-        runs = {**self.runs, "branch_points": recipe.branch_points(name)}
+        runs: dict[str, Any] = {**self.runs, "branch_points": recipe.branch_points(name)}
         own = recipe.runs_of(name)[branch]
         stage = self.planner.stage(recipe, own, "pretrain", "train", params.model_dump(mode="json"), inputs, runs)
+        stage = replace(stage, run=stage.run | {FORECAST: foretell(self.planner.root, stage)})
+        if stage.run[FORECAST]["attended_length"] is None:
+            self.planner.outside.warn(
+                f"{stage.name}: hours count attention over whole sequences: how long its documents are is known when its datasets "
+                "are made"
+            )
         self._check(stage, params)
+        if recipe.max_epochs is not None and not stage.is_finished:
+            seen = _tokens_before(recipe, name)
+            for problem in beyond_limit(stage, params, recipe.max_epochs, self.planner.recipes, seen):
+                self.planner.outside.problem(problem)
         if init.stage != "base":
             told = f"init={recipe.trainings[name].init!r}"
             self._check_branch_point(stage, told, self.stages[init.stage], params.init_step)
@@ -93,11 +107,11 @@ class Page:
             self.planner.outside.problem(f"{stage.name}: {error}")
 
     def _check_branch_point(self, stage: Stage, told: str, init: Stage, step: int | None) -> None:
-        """A stage that is past the moment and did not keep it never will."""
+        """A stage that is past the moment and did not keep it never will. One that is before it will, in training or not."""
         if step is None or stage.is_finished:
             return
         kept = sorted(checkpoints.step_of(path) for path in checkpoints.present(init.folder))
-        newest = max(kept, default=0)
+        newest = max([*kept, progress_of(init)["done"]])
         if step in kept or (newest < step and not init.is_finished):
             return
         where = "is finished" if init.is_finished else f"is at step {newest:,} already"
@@ -210,7 +224,7 @@ def _epochs(dataset: Input, tokens: float) -> str:
 
 def _train_tokens(dataset: Input) -> int:
     """0 while they are not made yet."""
-    return int(read_manifest(Path(dataset.location))["counts"]["tokens"]["train"]) if is_finished(dataset.location) else 0
+    return int(read_summary(Path(dataset.location))["counts"]["tokens"]["train"]) if is_finished(dataset.location) else 0
 
 
 def _same_tokenizer(one: str, other: str) -> bool:

@@ -1,3 +1,3 @@
 """Manifests become one static HTML page."""
 
-VERSION = 2
+VERSION = 3

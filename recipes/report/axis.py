@@ -1,11 +1,14 @@
 """Axes with round ticks: numbers to places on a plot, and the labels beside them."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recipes.report.figures import raised
 
 SIZES = ((1e12, "trillions"), (1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
+MARGIN = 0.06  # on either side of swept values, as a share of their span
+LABEL_WIDTH = 40
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,39 @@ class Axis:
         step = self.step / self.factor
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         return [(self.place(i * self.step), f"{i * step:,.{digits}f}") for i in range(first, last + 1)]
+
+
+@dataclass(frozen=True)
+class ValueAxis(Axis):
+    """Its ticks are the values themselves; places go by their logarithms where `is_log`."""
+
+    values: tuple[float, ...] = ()
+    is_log: bool = False
+
+    def place(self, value: float) -> float:
+        if not self.is_log:
+            return super().place(value)
+        return self.start + math.log(value / self.low) / math.log(self.high / self.low) * (self.end - self.start)
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Of values that lie too close together the first is labelled."""
+        found: list[tuple[float, str]] = []
+        for value in self.values:
+            if not found or self.place(value) - found[-1][0] >= LABEL_WIDTH:
+                found.append((self.place(value), f"{value:g}"))
+        return found
+
+
+def value_axis(values: Iterable[float], *, start: float, end: float) -> ValueAxis:
+    """Of two different values or more. Values over a decade or more stand by their logarithms."""
+    ordered = tuple(sorted(set(values)))
+    low, high = ordered[0], ordered[-1]
+    if low > 0 and high / low >= 10:
+        margin = (high / low) ** MARGIN
+        return ValueAxis(low / margin, high * margin, start, end, 1.0, values=ordered, is_log=True)
+    margin = (high - low) * MARGIN
+    return ValueAxis(low - margin, high + margin, start, end, 1.0, values=ordered)
 
 
 def round_step(span: float, num_ticks: int) -> float:

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from recipes.manifest import publish
 from recipes.report import figures
 from recipes.report.averages import read_averages
 from recipes.report.clusters import cluster_sizes
 from recipes.report.concerns import find_concerns
+from recipes.report.foretold import read_foretold
 from recipes.report.formulas import has_formulas, katex_scripts, katex_style, mark_formulas, script_hash
 from recipes.report.funnel import read_datasets
 from recipes.report.held_out import held_out_plots, held_out_table
@@ -26,15 +26,14 @@ from recipes.report.lineage import lineage_svg
 from recipes.report.record import Record, flat, read_records
 from recipes.report.samples import Samples, samples_of
 from recipes.report.scores import histograms
+from recipes.report.sheet import environment, style
 from recipes.report.training import plots, read_blends, read_checkpoints, read_runs
 from recipes.stage import MANIFEST, read_stage, write_atomically
 
 REPORT = "report.html"
-TEMPLATES = Path(__file__).parent / "templates"
 MAX_FILES = 40  # outputs listed a stage; the manifest has all
 MAX_ROWS = 60  # of a table of benchmarks or canaries
 SIZE_PLACE, SIZE_BYTES = "{size of this page}", 8  # of what stands there in the end: 1.23 MB
-FILTERS = ("whole", "short", "share", "decimal", "scientific", "duration", "size", "moment", "words", "clean", "value")
 
 
 def make_report(folder: Path) -> None:
@@ -64,7 +63,7 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
         .get_template("page.html.j2")
         .render(
             title=title,
-            css=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")) + (katex_style() if scripts else ""),
+            css=style() + (katex_style() if scripts else ""),
             scripts=scripts,
             katex_bytes=sum(len(part) for part in (*scripts, katex_style())) if scripts else 0,
             script_hashes=[script_hash(script) for script in scripts],
@@ -81,6 +80,7 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
             plots=[*plots(runs), *held_out_plots(runs)],
             averages=read_averages(records),
             blends=read_blends(runs),
+            foretold=read_foretold(runs),
             concerns=find_concerns(records, datasets, runs, checkpoints, missing),
             lineage=lineage_svg(records, colours),
             software=_software(records),
@@ -104,16 +104,9 @@ def _has_formulas(drawn: Sequence[Samples]) -> bool:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {name: getattr(figures, name) for name in FILTERS}
-    environment.filters |= {"flat": flat, "pretty": _pretty, "anchor": _anchor}
-    return environment
+    made = environment()
+    made.filters |= {"flat": flat, "pretty": _pretty, "anchor": _anchor}
+    return made
 
 
 def _totals(records: Sequence[Record], dataset_tokens: Iterable[Any]) -> dict[str, Any]:

@@ -38,12 +38,12 @@ def rates_svg(
         parts.append(f'<line class="mark" x1="{x.start}" y1="{y.place(0):.1f}" x2="{x.end}" y2="{y.place(1):.1f}"/>')
     parts += upright(x, y, mark)
     for line in lines:
-        parts += _drawn(line, x, y)
+        parts += drawn(line, x, y)
     described = "; ".join(f"{line.label}: " + ", ".join(f"{a:g} {b:.3f}" for a, b in line.points) for line in lines)
     return svg("chart", title, described, WIDTH, HEIGHT, parts)
 
 
-def _drawn(line: Line, x: Axis, y: Axis) -> list[str]:
+def drawn(line: Line, x: Axis, y: Axis) -> list[str]:
     """The interval of each point as a whisker, the points joined, each with its figures for the pointer."""
     parts = [
         f'<line class="whisker c{line.colour}" x1="{x.place(at):.1f}" x2="{x.place(at):.1f}" '

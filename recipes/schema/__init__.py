@@ -7,7 +7,6 @@ classes of single stages are what a stage folder's `recipe.yaml` holds, so a nod
 from recipes.schema.average import AverageParams, AverageStage, Ema, Member
 from recipes.schema.base import (
     Cadence,
-    Cluster,
     Model,
     NotNegative,
     Parallelism,
@@ -19,7 +18,9 @@ from recipes.schema.base import (
     whole_steps,
 )
 from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage, DrawStage, ScoreStage, TrainClassifierStage
+from recipes.schema.cluster import Cluster, Duration, Jobs, Restarts, Slurm, seconds_of
 from recipes.schema.curate import (
+    CheckAnswersStage,
     CleanStage,
     CurateRecipe,
     CurateStage,
@@ -37,16 +38,21 @@ from recipes.schema.endpoint import DECIDES_ANSWERS, Endpoint, LabelStage, Rewri
 from recipes.schema.filters import (
     FILTER_PARAMETERS,
     LISTS,
+    SCRIPTS,
     BoilerplateFilter,
+    HesitationFilter,
     LanguageFilter,
     LengthFilter,
     MathClassifierFilter,
     RepetitionFilter,
+    ScriptsFilter,
+    TokensFilter,
     UrlFilter,
     WordsFilter,
 )
 from recipes.schema.guards import GradNorm, Guards, LossSpike, Then
 from recipes.schema.learning_rate import LearningRate, Shape
+from recipes.schema.sweep import Metric, Sweep, SweepValue
 from recipes.schema.train import Export, ExportParams, TrainParams, TrainRecipe
 from recipes.schema.train_stage import Blend, Branch, Optimizer, TrainStage, check_blend
 
@@ -54,6 +60,7 @@ __all__ = [
     "DECIDES_ANSWERS",
     "FILTER_PARAMETERS",
     "LISTS",
+    "SCRIPTS",
     "AverageParams",
     "AverageStage",
     "Blend",
@@ -61,6 +68,7 @@ __all__ = [
     "Branch",
     "Cadence",
     "ChooseThresholdStage",
+    "CheckAnswersStage",
     "CleanStage",
     "Cluster",
     "CurateRecipe",
@@ -69,6 +77,7 @@ __all__ = [
     "DedupStage",
     "DiscoverDomainsStage",
     "DrawStage",
+    "Duration",
     "Ema",
     "Endpoint",
     "Export",
@@ -78,6 +87,8 @@ __all__ = [
     "FormatStage",
     "GradNorm",
     "Guards",
+    "HesitationFilter",
+    "Jobs",
     "LabelStage",
     "LanguageFilter",
     "LearningRate",
@@ -85,6 +96,7 @@ __all__ = [
     "LossSpike",
     "MathClassifierFilter",
     "Member",
+    "Metric",
     "Model",
     "NotNegative",
     "Optimizer",
@@ -93,15 +105,21 @@ __all__ = [
     "PositiveFloat",
     "ReadStage",
     "RepetitionFilter",
+    "Restarts",
     "RewriteStage",
     "SampleStage",
     "ScoreStage",
+    "ScriptsFilter",
     "Shape",
     "Share",
+    "Slurm",
     "Source",
     "Strict",
+    "Sweep",
+    "SweepValue",
     "Then",
     "TokenizeStage",
+    "TokensFilter",
     "TrainClassifierStage",
     "TrainParams",
     "TrainRecipe",
@@ -110,5 +128,6 @@ __all__ = [
     "WordsFilter",
     "check_blend",
     "nearest",
+    "seconds_of",
     "whole_steps",
 ]

@@ -1,4 +1,4 @@
-"""What all parts of a page share: strict reading, ranges, and where stages run."""
+"""What all parts of a page share: strict reading, ranges, and how training is laid out."""
 
 import difflib
 import re
@@ -55,19 +55,6 @@ class Strict(BaseModel):
         return data
 
 
-class Cluster(Strict):
-    """Where stages run. Never part of a stage's identity."""
-
-    device: Literal["cpu", "cuda"]
-    nodes: Positive
-    processes_per_node: Positive  # training ranks: one a GPU on CUDA
-    threads_per_process: Positive
-    curation_workers: Positive  # ranks of curation stages that run at the same time
-    peak_tflops: PositiveFloat  # dense bf16 peak of one process' device
-    mfu: Share  # the share of that peak that plans count with
-    gpu_memory_gib: PositiveFloat | None = None  # of one process' device; plans warn where training would not fit
-
-
 class Parallelism(Strict):
     """How training is laid out. Data parallelism is what is left: processes / (tensor * pipeline * context)."""
 
@@ -78,7 +65,7 @@ class Parallelism(Strict):
     sequence_parallel: bool = False
     micro_batch_size: Positive = 1
     overlap: bool = True  # gradients and weights travel between data-parallel processes while others are computed
-    recompute_layers: NotNegative = 0  # of a pipeline stage: activations made again in the backward pass, to save memory
+    recompute_layers: NotNegative = 0  # of a pipeline stage (of each part, if interleaved): activations made again to save memory
 
 
 class Cadence(Strict):

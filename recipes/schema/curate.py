@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from recipes.schema.base import Cluster, Model, Name, NotNegative, Positive, Share, Strict, nearest
+from recipes.schema.base import Model, Name, NotNegative, Positive, PositiveFloat, Share, Strict, Tokens, nearest
 from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage, DrawStage, ScoreStage, TrainClassifierStage
+from recipes.schema.cluster import Cluster
 from recipes.schema.endpoint import LabelStage, RewriteStage
 from recipes.schema.filters import FILTER_PARAMETERS
 
@@ -50,12 +51,23 @@ class FormatStage(Strict):
     template: Literal["question_answer", "short_cot", "long_cot", "instruction"]
     think_tags: bool = False
     max_chars: Positive = 200_000
+    not_answers: tuple[str, ...] = ("proof", "notfound")  # what NuminaMath-1.5 has for an answer where there is none
 
     @model_validator(mode="after")
     def _tags_have_a_place(self) -> Self:
         if self.think_tags and self.template != "long_cot":
             raise ValueError(f"think_tags is for template long_cot, not {self.template!r}; leave it out")
         return self
+
+
+class CheckAnswersStage(Strict):
+    """Grades the answer that a record's own reasoning ends on by the record's answer, with two graders (recipes/grading.py)."""
+
+    do: Literal["check_answers"]
+    accept: Literal["math_verify", "text", "either", "both"] = "math_verify"  # whose word counts; text where math-verify has none
+    on_wrong: Literal["drop", "keep"] = "drop"
+    on_no_answer: Literal["drop", "keep"] = "keep"  # records without an answer to check by: proofs
+    seconds: PositiveFloat = 5.0  # of CPU time for an answer, then it is a timeout
 
 
 class FilterStage(Strict):
@@ -165,6 +177,7 @@ CurateStage = Annotated[
     | ReadStage
     | ExtractStage
     | FormatStage
+    | CheckAnswersStage
     | FilterStage
     | CleanStage
     | LabelStage
@@ -181,6 +194,9 @@ CurateStage = Annotated[
 ]
 
 
+_BEFORE_TOKENS = ("filter", "dedup", "decontaminate", "tokenize", "format", "clean", "rewrite", "check_answers")
+
+
 class CurateRecipe(Strict):
     """A page of recipes/curate: one dataset."""
 
@@ -190,6 +206,7 @@ class CurateRecipe(Strict):
     shards: Positive = 1  # ranks of each stage; part of what is made, unlike the workers that run them
     sources: dict[str, Source] = {}
     tokenizer: str | None = None  # Hugging Face folder: local, hf:// or made:
+    expected_tokens: Tokens | None = None  # of the whole dataset, for plans until it is made; no part of any stage
     max_unreadable_records: Share = 0.01
     max_unreadable_files: Share = 0.1
     stages: dict[str, CurateStage]
@@ -202,6 +219,8 @@ class CurateRecipe(Strict):
             raise ValueError("stages is empty: name at least one")
         if "tokenize" in kinds and self.tokenizer is None:
             raise ValueError("stages has a tokenize stage, but `tokenizer` is not set; name a Hugging Face folder")
+        if self.tokenizer is None and any("tokens" in getattr(stage, "filters", {}) for stage in self.stages.values()):
+            raise ValueError("the filter `tokens` counts with the page's `tokenizer`, which is not set; name a Hugging Face folder")
         if kinds[0] in ("read", "extract", "format") and not self.sources:
             raise ValueError(f"the first stage reads documents ({kinds[0]}), but `sources` is empty")
         if kinds[0] == "sample" and len(kinds) > 1:
@@ -225,7 +244,7 @@ class CurateRecipe(Strict):
                 raise ValueError(
                     f"stages {decontaminated!r} and {name!r} both decontaminate; put their benchmarks into one stage"
                 )
-            if tokenized and stage.do in ("filter", "dedup", "decontaminate", "tokenize", "format", "clean", "rewrite"):
+            if tokenized and stage.do in _BEFORE_TOKENS:
                 raise ValueError(f"stage {name!r} ({stage.do}) stands behind {tokenized!r}, which ends a dataset; move it before")
             decontaminated = name if stage.do == "decontaminate" else decontaminated
             tokenized = name if stage.do == "tokenize" else tokenized

@@ -5,13 +5,17 @@ Most are thresholds: documents are measured once, and a changed threshold only d
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from recipes.schema.base import NotNegative, Positive, PositiveFloat, Share, Strict
+from recipes.schema.base import NotNegative, Positive, PositiveFloat, Share, Strict, Tokens
 
 LISTS = ("domain_lists", "word_lists", "page_lists", "phrase_lists", "navigation_lists")  # of filters and of clean stages
+
+
+Script = Literal["latin", "greek", "cyrillic", "han", "kana", "hangul", "arabic", "hebrew", "devanagari", "thai", "other"]
+SCRIPTS: tuple[Script, ...] = get_args(Script)
 
 
 class UrlFilter(Strict):
@@ -67,6 +71,34 @@ class BoilerplateFilter(Strict):
     max_line_share: Share = 0.3  # of lines that hold such a phrase
 
 
+class TokensFilter(Strict):
+    """Length in tokens of the page's tokenizer."""
+
+    min_tokens: NotNegative = 0
+    max_tokens: Tokens = 8_192  # the context of OctoThinker's runs
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.min_tokens > self.max_tokens:
+            raise ValueError(f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: nothing could be kept")
+        return self
+
+
+class ScriptsFilter(Strict):
+    """Chains of thought that slip into another language."""
+
+    allowed: tuple[Script, ...] = ("latin", "greek")
+    max_other_share: Share = 0.02  # of letters; a name in its own script is let through
+
+
+class HesitationFilter(Strict):
+    """Chains of thought that turn round and round ("wait", "but", "alternatively")."""
+
+    word_lists: tuple[str, ...] = ("hesitation_words",)
+    max_per_1000_words: PositiveFloat = 60.0
+    min_words: Positive = 10  # with fewer of these words a text is let through, however short
+
+
 class MathClassifierFilter(Strict):
     """`min_score` is a number; or one for each year, with `all` for documents of other years and of none; or `chosen`: by the
     choose_threshold stage of this page or the model's, else by the train_classifier stage that made the model."""
@@ -99,5 +131,8 @@ FILTER_PARAMETERS: dict[str, type[Strict]] = {
     "words": WordsFilter,
     "repetition": RepetitionFilter,
     "boilerplate": BoilerplateFilter,
+    "tokens": TokensFilter,
+    "scripts": ScriptsFilter,
+    "hesitation": HesitationFilter,
     "math_classifier": MathClassifierFilter,
 }

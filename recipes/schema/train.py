@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from recipes.schema.average import Averaged, AverageParams, AverageStage, Member, members
 from recipes.schema.base import (
     Cadence,
-    Cluster,
     Model,
     Name,
     Parallelism,
@@ -17,6 +16,7 @@ from recipes.schema.base import (
     nearest,
     whole_steps,
 )
+from recipes.schema.cluster import Cluster
 from recipes.schema.guards import Guards
 from recipes.schema.learning_rate import LearningRate
 from recipes.schema.train_stage import AnyStage, Blend, Branch, Documents, Optimizer, TrainStage
@@ -77,6 +77,7 @@ class TrainRecipe(Strict):
     optimizer: Optimizer = Optimizer()
     stages: dict[str, AnyStage]
     branches: dict[str, Branch] = {}
+    max_epochs: PositiveFloat | None = None  # how often, in all, a stage and those before it may see a dataset; None: no limit
     guards: Guards = Guards()  # what a step that looks wrong leads to
     validation: dict[str, str] = {}  # name: dataset whose held-out split measures a stage before its first step and at its end
     validation_sequences: Positive = 64

@@ -20,11 +20,30 @@ class Optimizer(Strict):
     grad_clip: PositiveFloat = 1.0
 
 
-Blend = dict[str, Share]  # dataset: share of tokens
+Blend = dict[str, Share]  # dataset: share of tokens; on a page, one of them may be `rest`
 
 # A sequence holds many documents. plain: attention and positions run across them (GPT-3, appendix B). reset: both begin anew with
 # each document (Llama 3, arXiv 2407.21783, section 3.2).
 Documents = Literal["plain", "reset"]
+
+
+REST = "rest"
+
+
+def fill_rest(given: Any) -> Any:
+    """One dataset may have the share `rest`: what the others leave of 1. So a single share can be swept."""
+    if not isinstance(given, dict) or REST not in given.values():
+        return given
+    rest = [name for name, share in given.items() if share == REST]
+    others = {name: share for name, share in given.items() if share != REST}
+    wrong = next((name for name, share in others.items() if not isinstance(share, int | float)), None)
+    if len(rest) > 1 or wrong is not None:
+        told = f"{', '.join(rest)} have the share `rest`" if wrong is None else f"{wrong} has the share {others[wrong]!r}"
+        raise ValueError(f"blend: {told}; one dataset may have it, the others numbers")
+    left = round(1.0 - sum(others.values()), 9)
+    if left <= 0:
+        raise ValueError(f"blend: {rest[0]} has the share `rest`, but the others leave {left:g}; lower {', '.join(others)}")
+    return {name: left if name == rest[0] else share for name, share in given.items()}
 
 
 def check_blend(blend: Blend) -> Blend:
@@ -42,6 +61,7 @@ def check_blend(blend: Blend) -> Blend:
 class Branch(Strict):
     blend: Blend
 
+    _rest_is_a_number = field_validator("blend", mode="before")(fill_rest)
     _sums_to_one = field_validator("blend")(check_blend)
 
 
@@ -58,6 +78,8 @@ class TrainStage(Strict):
     blend: Blend | None = None
     seed: int | None = None  # of the order of its data; None: the page's, and one more for each stage before it
     ema: Ema | None = None
+
+    _rest_is_a_number = field_validator("blend", mode="before")(fill_rest)
 
     @field_validator("blend")
     @classmethod

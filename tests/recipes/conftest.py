@@ -1,6 +1,7 @@
 """One made road, and the report of it, for all tests of the report."""
 
 import pytest
+from browser import browser  # noqa: F401  # the fixture
 from report_page import Page
 from report_road import Road, make_road
 

@@ -1,45 +1,16 @@
 """The report in headless Chromium: it fits 1280 and 400 pixels, folded and unfolded, its formulas are drawn, and the browser
 complains of nothing."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import assert_fits, open_at, unfold
 from report_files import UNDRAWABLE
 from report_road import make_road
 from selenium.webdriver.support.wait import WebDriverWait
 
 from recipes.report.make import render
-
-FLAGS = (
-    "headless",
-    "no-sandbox",
-    "disable-gpu",
-    "disable-quic",
-    "no-first-run",
-    "disable-background-networking",
-    "disable-component-update",
-    "disable-sync",
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no browser: chromium and chromedriver are not installed (Debian's chromium and chromium-driver)")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in FLAGS:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
-    yield opened
-    opened.quit()
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +22,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_page_fits_its_window(browser: Any, file: Path, width: int) -> None:
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(file.as_uri())
+    open_at(browser, file, width)
     for unfolded in (False, True):
         if unfolded:
             unfold(browser)
-        across = browser.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        assert across[0] <= across[1] <= width
+        assert_fits(browser, width)
     shown = browser.execute_script("return [...document.querySelectorAll('svg')].filter(svg => svg.clientWidth > 100).length")
     assert shown >= 3
     assert browser.get_log("browser") == []
@@ -93,7 +61,3 @@ def test_a_formula_of_a_document_becomes_no_link_image_or_script(browser: Any, f
     WebDriverWait(browser, 10).until(lambda browser: browser.execute_script(there) == 1)
     assert browser.execute_script("return document.querySelectorAll('a, img, [data-a], script:not(body > script)').length") == 0
     assert browser.get_log("browser") == []
-
-
-def unfold(browser: Any) -> None:
-    browser.execute_script("document.querySelectorAll('details').forEach(details => { details.open = true })")

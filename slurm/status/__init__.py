@@ -1,0 +1,1 @@
+"""How far the stages of a plan are: from manifests, records of ranks and jobs, and one question to Slurm where there is one."""
