@@ -12,8 +12,14 @@ from recipes.load import groups, pages
 from recipes.stage import write_stage
 from slurm.completion import OverrideType, PageType
 from slurm.console import as_json, complain, console, print_json, shown, takes_page, tells_mistakes
+from slurm.doctor.cli import doctor
+from slurm.drill.command import drill
+from slurm.mix.command import mix
 from slurm.plan import Plan, plan, refuse_problems
 from slurm.questions import diff, spike, trace, why
+from slurm.queue.cli import submit_command
+from slurm.status.command import status
+from slurm.sweep.command import sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,6 +33,7 @@ def main() -> None:
     midtrain run train/demo                         do it (again: goes on where it was)
     midtrain run train/demo branch=demo_long        only one branch
     midtrain plan train/octothinker_3b branch=long cluster=h100
+    midtrain sweep sweep/demo                       one page at many points: what they share, and their results
     midtrain why https://example.org/page           what became of a document
     midtrain diff curate/demo_web "curate/demo_web seed=2"
 
@@ -41,16 +48,17 @@ def main() -> None:
 @as_json
 @tells_mistakes
 def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
-    """A page as it will be read, every default filled in; without PAGE all pages and groups.
+    """A page as it will be read, every default filled in; without PAGE all pages, sweeps and groups.
 
     \b
     midtrain show
     midtrain show curate/demo_web stages.dedup.min_jaccard=0.8
     """
     from recipes.load import load
+    from recipes.sweep import sweeps
 
     if page is None:
-        record: dict[str, Any] = {"pages": pages(), "groups": groups()}
+        record: dict[str, Any] = {"pages": pages(), "sweeps": sweeps(), "groups": groups()}
     else:
         record = load(page, overrides).model_dump(mode="json")
     if json_:
@@ -64,16 +72,17 @@ def show(page: str | None, overrides: tuple[str, ...], json_: bool) -> None:
 @click.option("--write", is_flag=True, help="Write each stage's folder with its recipe.yaml, for jobs of your own.")
 @as_json
 def plan_command(page: str, overrides: tuple[str, ...], write: bool, json_: bool) -> None:
-    """Stages in the order of work: done, resumable or missing; documents, tokens, epochs and device-hours. Of training the
-    learning rate, drawn over the tokens seen. Exit status 2 if something must be mended before this can run.
+    """Stages in the order of work: done, resumable or missing; documents, tokens, epochs, device-hours and price with their
+    range, bytes on the disk. Of training the learning rate, drawn over the tokens seen. Exit status 2 if something must be
+    mended before this can run.
 
     \b
     midtrain plan train/octothinker_3b branch=long cluster=h100
     midtrain plan train/demo demo_web:stages.math.filters.math_classifier.min_score=0.7
     """
     from slurm.describe import describe_plan
-    from slurm.display import print_plan
     from slurm.learning_rates import learning_rates, print_learning_rates
+    from slurm.plan_table import print_plan
 
     planned = plan(page, overrides)
     if write:
@@ -98,54 +107,22 @@ def run(page: str, overrides: tuple[str, ...]) -> None:
     midtrain run train/demo
     midtrain run curate/demo_web root=/data/runs stages.math.filters.math_classifier.min_score=0.7
     """
-    sys.exit(walk(plan(page, overrides)))
+    sys.exit(make(plan(page, overrides)))
 
 
-def walk(planned: Plan) -> int:
-    """Runs a plan with live bars and says where the results lie."""
-    from slurm.display import Live
+def make(planned: Plan) -> int:
+    """Runs a plan and says where the results lie. Returns its exit status."""
     from slurm.results import link_results
-    from slurm.run import INTERRUPTED, Runner
+    from slurm.walk import walk
 
-    refuse_problems(planned)
-    done = sum(stage.is_finished for stage in planned.stages)
-    if done:
-        console.print(f"{done} of {len(planned.stages)} stages are done already")
-    with Live(console) as live:
-        runner = Runner(planned, live.on_event)
-        live.runner = runner
-        status = runner.run(live.tick)
+    status = walk(planned)
     link_results(planned)
-    folder = planned.stages[-1].folder.parent
-    if status == INTERRUPTED:
-        console.print("interrupted; the same command goes on from here")
-    elif status == 1:
-        complain(f"{len(runner.failures)} stage(s) failed;", "mend the cause and run the same command again")
-    else:
+    if status == 0:
+        folder = planned.stages[-1].folder.parent
         click.echo(f"report       {shown(folder / 'report.html')}")
         for link in sorted((folder / "export").glob("*")) if (folder / "export").is_dir() else []:
             click.echo(f"checkpoint   {shown(link)}")
     return status
-
-
-@main.command()
-@takes_page
-@as_json
-def status(page: str, overrides: tuple[str, ...], json_: bool) -> None:
-    """How far each stage is, from manifests and progress records, and what must be mended before the page can run.
-
-    \b
-    midtrain status train/demo
-    midtrain status train/demo --json
-    """
-    from slurm.describe import describe_status
-    from slurm.display import print_status
-
-    record = describe_status(plan(page, overrides))
-    if json_:
-        print_json(record)
-    else:
-        print_status(console, record)
 
 
 @main.command()
@@ -220,7 +197,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
     if not isinstance(planned.recipe, TrainRecipe):
         raise ValueError(f"{page} makes a dataset, not a model; export takes a train page")
     if not planned.is_finished:
-        status = walk(planned)
+        status = make(planned)
         if status:
             sys.exit(status)
     for name in planned.recipe.ends:
@@ -234,7 +211,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
         click.echo(shown(folder))
 
 
-for command in (trace, spike, why, diff):
+for command in (trace, spike, why, diff, submit_command, status, sweep, mix, doctor, drill):
     main.add_command(command)
 
 if __name__ == "__main__":

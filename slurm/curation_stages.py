@@ -138,6 +138,8 @@ def _filter(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Inp
         inputs |= scored_before(page, documents, model, f"scores/{CLASSIFIER}")
         if params["filters"][CLASSIFIER]["min_score"] == "chosen":
             judged[f"chosen/{CLASSIFIER}"] = chosen_by(page, name, model)
+    if "tokens" in params["filters"]:
+        inputs["tokenizer/tokens"] = page.planner.locate(str(page.recipe.tokenizer), "tokenizer")
     inputs = {"documents": documents, **dict(sorted(inputs.items()))}
     features = page.stage(f"{name}_features", "features", {"filters": measured_by} | page.sharded, inputs)
     yield features

@@ -22,7 +22,17 @@ from typing import IO
 
 from recipes.manifest import rank_file
 from recipes.schema import Cluster
-from recipes.stage import DIES_WITH_PARENT, LOGS, Stage, die_with_parent, is_finished, try_lock, write_stage
+from recipes.stage import (
+    BRANCH_POINTS,
+    DIES_WITH_PARENT,
+    LOGS,
+    Stage,
+    ask_to_keep,
+    die_with_parent,
+    is_finished,
+    try_lock,
+    write_stage,
+)
 from slurm.plan import Plan, refuse_problems
 
 INTERRUPTED = 75
@@ -62,6 +72,7 @@ class Runner:
         self.works: dict[str, Work] = {}
         self.failures: dict[str, str] = {}
         self.finished: set[str] = set()
+        self.asked: set[str] = set()
         self.interrupted = False
         self._pool: ProcessPoolExecutor | None = None
 
@@ -114,6 +125,13 @@ class Runner:
                 lock = try_lock(stage.folder / LOGS / "lock")
                 if lock is not None:
                     self._start(Work(stage, lock, slots))
+                else:
+                    self._ask_to_keep(stage)
+
+    def _ask_to_keep(self, stage: Stage) -> None:
+        """Of a stage that another run trains: what this one branches from."""
+        if str(stage.folder) not in self.asked and ask_to_keep(stage.folder, stage.run.get(BRANCH_POINTS, ())):
+            self.asked.add(str(stage.folder))
 
     def _start(self, work: Work) -> None:
         stage = work.stage
@@ -123,7 +141,7 @@ class Runner:
             work.commands = commands(stage, self.cluster)
             self._start_next(work)
         elif stage.room == "curation":
-            from curation.pipeline import num_ranks
+            from curation.ranks import num_ranks
 
             ranks = range(num_ranks(stage))
             work.ranks = [rank for rank in ranks if not rank_file(stage.folder, rank).is_file()]

@@ -122,6 +122,18 @@ def test_plan_status_and_verify_say_done_in_json(root: Path) -> None:
     assert verified["finished"]
 
 
+def test_what_was_foretold_is_on_record_and_the_next_plan_counts_with_what_was_measured(root: Path) -> None:
+    manifest = read_manifest(folder(root, "train/demo", "stable"))
+    foretold, checkpoint = manifest["run"]["forecast"], manifest["details"]["checkpoint"]
+    size = sum(entry["bytes"] for entry in manifest["outputs"] if entry["path"].startswith(f"{checkpoint}/"))
+    assert foretold["checkpoint_bytes"] == pytest.approx(size, rel=0.03)
+    assert foretold["mfu_source"] == "assumed by cluster.mfu"
+    other_seed = as_json("plan", "train/demo", "seed=77", root=root)
+    rows = [row for row in other_seed["stages"] if row["do"] == "train"]
+    assert {row["state"] for row in rows} == {"missing"}
+    assert all(row["mfu_source"].startswith("measured in train/demo/") for row in rows)
+
+
 def test_export_copies_the_checkpoints_and_never_over_something(root: Path, tmp_path: Path) -> None:
     midtrain("export", "train/demo", "--to", str(tmp_path / "out"), root=root)
     for branch in BRANCHES:

@@ -80,6 +80,7 @@ def test_nothing_is_imported_from_a_conftest() -> None:
         "import slurm.cli; slurm.cli.main(['--help'], standalone_mode=False)",
         "import slurm.cli; slurm.cli.main(['show', 'train/demo'], standalone_mode=False)",
         "import slurm.cli; slurm.cli.main(['plan', 'train/octothinker_8b', '--json'], standalone_mode=False)",
+        "import slurm.cli; slurm.cli.main(['sweep', 'sweep/demo', '--json'], standalone_mode=False)",
     ],
 )
 def test_looking_never_loads_torch_or_datatrove(statement: str) -> None:

@@ -1,9 +1,10 @@
-"""One dataset, curated once, for all tests that ask about it."""
+"""One dataset, curated once, for all tests that ask about it, and one virtual cluster."""
 
 from pathlib import Path
 
 import pytest
 from dataset import curate, write_pages, write_tokenizer
+from slurm_cluster import cluster  # noqa: F401, a fixture
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,10 @@ from recipes.load import load
 from recipes.manifest import publish
 from recipes.schema import TrainParams, TrainRecipe
 from recipes.schema.base import Tokens
-from recipes.stage import write_stage
+from recipes.stage import LOGS, read_stage, report_progress, try_lock, write_stage
 from slurm.cli import main
 from slurm.plan import Plan, plan
+from slurm.run import INTERRUPTED, Runner
 
 TOKENS_PER_STEP = 256 * 8  # of train/demo; its stable stage has 220 steps, hence 450,560 tokens
 EARLY = "+stages.early={init: stable@step:100, steps: 20, lr: {schedule: linear, peak: 3e-3, end: 0}}"
@@ -175,6 +176,35 @@ def test_a_moment_that_was_not_kept_is_a_problem_of_the_plan(
     told = [text for text in plan("train/demo", overrides).problems if "early" in text]
     assert told == [] if problem is None else [text for text in told if problem in text]
     assert len(told) == (problem is not None)
+
+
+def test_a_moment_that_training_has_passed_is_a_problem_before_its_next_checkpoint(tmp_path: Path) -> None:
+    overrides = (f"root={tmp_path}", EARLY, "branch=demo_long")
+    stable = stage(plan("train/demo", overrides), "stable")
+    report_progress(stable.folder, 0, 99, 220, "steps")
+    assert not [text for text in plan("train/demo", overrides).problems if "early" in text]
+    report_progress(stable.folder, 0, 101, 220, "steps")
+    assert [text for text in plan("train/demo", overrides).problems if "which is at step 101 already" in text]
+
+
+def test_a_run_asks_the_one_that_trains_the_stage_for_what_it_branches_from(tmp_path: Path) -> None:
+    overrides = (f"root={tmp_path}", "branch=demo_long")
+    before = plan("train/demo", overrides)
+    stable = stage(before, "stable")
+    for entry in before.stages:
+        write_stage(entry)
+        if entry.page != "train/demo" or str(entry.folder) in {given.stage for given in stable.inputs.values()}:
+            publish(entry, counts={"tokens": {"train": 10**6}}, started=0.0)
+    held = try_lock(stable.folder / LOGS / "lock")
+    assert held is not None
+    runner = Runner(plan("train/demo", (*overrides, EARLY)), lambda kind, told, text: None)
+
+    def stop() -> None:
+        runner.interrupted = True
+
+    assert runner.run(stop) == INTERRUPTED
+    held.close()
+    assert read_stage(stable.folder).run["branch_points"] == [100]
 
 
 # ---------------------------------------------------------------------------------------------------- data that is seen again

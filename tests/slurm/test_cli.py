@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from recipes.load import pages
 from slurm.cli import main
 from slurm.completion import OverrideType, PageType
+from slurm.sweep.command import SweepType
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,10 @@ def test_the_shell_completes_pages_and_options() -> None:
         "train/octothinker_1b",
         "train/octothinker_3b",
         "train/octothinker_8b",
+        "train/octothinker_ablation",
     ]
+    sweeps = SweepType().shell_complete(context, parameter, "sweep/decay_")
+    assert [item.value for item in sweeps] == ["sweep/decay_cot_ratio", "sweep/decay_lr_shape", "sweep/decay_qa_share"]
     assert "cluster=h100" in [item.value for item in OverrideType().shell_complete(context, parameter, "cluster=")]
 
 

@@ -1,0 +1,62 @@
+"""The processes of a job, and the signals that ask it to stop."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recipes.stage import try_lock
+from slurm.queue.children import Asked, is_free, start, stop, wait
+
+SLEEP = [sys.executable, "-c", "import time; print('begins', flush=True); time.sleep(600)"]
+
+
+@pytest.fixture
+def asked() -> Iterator[Asked]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGTERM)}
+    yield Asked()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_waiting_ends_when_a_child_does(asked: Asked) -> None:
+    children = [start(SLEEP, {}), start(["bash", "-c", "exit $STATUS"], {"STATUS": "70"})]
+    wait(children, asked)
+    assert [child.poll() for child in children] == [None, 70]
+    stop(children)
+    assert children[0].returncode == -signal.SIGTERM
+
+
+def test_waiting_ends_when_slurm_asks_and_its_last_word_counts(asked: Asked) -> None:
+    child = start(SLEEP, {})
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    wait([child], asked)
+    assert asked.signal == signal.SIGTERM
+    stop([child])
+
+
+def test_once_the_end_is_decided_signals_hurt_nothing_that_is_started(asked: Asked) -> None:
+    asked.ignore()
+    answer = subprocess.run(["bash", "-c", "kill -TERM $$; echo alive"], capture_output=True, text=True)
+    assert answer.stdout == "alive\n"
+
+
+def test_a_childs_words_go_behind_those_that_are_there(tmp_path: Path, asked: Asked) -> None:
+    log = tmp_path / "rank.log"
+    log.write_text("before\n")
+    start(["bash", "-c", "echo now; echo wrong >&2"], {}, log).wait()
+    assert log.read_text() == "before\nnow\nwrong\n"
+
+
+def test_processes_that_outlive_a_lost_node_are_waited_for(tmp_path: Path, asked: Asked) -> None:
+    lock = tmp_path / "train.lock"
+    held = try_lock(lock)
+    assert held is not None
+    assert not is_free(lock, asked, seconds=0.2)
+    held.close()
+    assert is_free(lock, asked, seconds=0.2)
