@@ -18,6 +18,8 @@ from slurm.mix.command import mix
 from slurm.plan import Plan, plan, refuse_problems
 from slurm.questions import diff, spike, trace, why
 from slurm.queue.cli import submit_command
+from slurm.release.command import release, verify_release
+from slurm.release.sums import is_bundle
 from slurm.status.command import status
 from slurm.sweep.command import sweep
 
@@ -127,13 +129,18 @@ def make(planned: Plan) -> int:
 
 @main.command()
 @takes_page
+@click.option("--signer", type=click.Path(path_type=Path), help="Public ssh key that a bundle must be signed by.")
 @as_json
-def verify(page: str, overrides: tuple[str, ...], json_: bool) -> None:
-    """Re-hashes the outputs of a finished run and names every file that changed (exit status 1 then).
+def verify(page: str, overrides: tuple[str, ...], signer: Path | None, json_: bool) -> None:
+    """Re-hashes the outputs of a finished run, or the files of a released bundle with all that they prove, and names every one
+    that changed (exit status 1 then).
 
     \b
     midtrain verify train/demo
+    midtrain verify runs/train/demo/release/long
     """
+    if is_bundle(Path(page)):
+        verify_release(Path(page), signer, json_)
     from slurm.describe import describe_verification
 
     record = describe_verification(plan(page, overrides))
@@ -211,7 +218,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
         click.echo(shown(folder))
 
 
-for command in (trace, spike, why, diff, submit_command, status, sweep, mix, doctor, drill):
+for command in (trace, spike, why, diff, submit_command, status, sweep, mix, doctor, drill, release):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ from recipes.schema import (
     DecontaminateStage,
     FilterStage,
     LabelStage,
+    Source,
     Strict,
     TrainClassifierStage,
 )
 from recipes.stage import Input, Stage, made
 from slurm.classifier_stages import chosen_by, draw, reads_scores, score, scored_before
 from slurm.planner import Planner
+from slurm.selection_stages import drop_solved, label_topic, select
 
 _READS_SOURCES = ("read", "extract", "format")
 _READS_NO_DOCUMENTS = ("sample", "train_classifier", "discover_domains", "choose_threshold")
@@ -55,7 +57,7 @@ class Page:
         """The stages of one name on the page; the last one carries the name."""
         params, inputs = params_of(spec), self._inputs(name, spec)
         if spec.do in _READS_SOURCES and self.documents is None:
-            params["sources"] = {key: {"format": s.format, "columns": s.columns} for key, s in self.recipe.sources.items()}
+            params["sources"] = {key: _how_to_read(source) for key, source in self.recipe.sources.items()}
         if spec.do in _EXPANDED:
             yield from _EXPANDED[spec.do](self, name, params, inputs)
             return
@@ -78,10 +80,10 @@ class Page:
             paths = given.items() if isinstance(given, dict) else [("", given)]
             inputs |= {f"{key}/{k}".rstrip("/"): self._file(p, f"stages.{name}.{key}.{k}".rstrip(".")) for k, p in paths}
         if hasattr(spec, "prompt"):
-            inputs["prompt"] = self._prompt(spec.prompt, f"stages.{name}.prompt")
+            inputs["prompt"] = self.prompt(spec.prompt, f"stages.{name}.prompt")
         return inputs
 
-    def _prompt(self, name: str, key: str) -> Input:
+    def prompt(self, name: str, key: str) -> Input:
         file = find_prompt(name)
         if Path(file).is_file():
             read_prompt(Path(file))  # what is wrong with it is said now, not in the queue
@@ -122,6 +124,12 @@ class Page:
     @property
     def limits(self) -> dict[str, Any]:
         return {key: getattr(self.recipe, key) for key in ("max_unreadable_records", "max_unreadable_files")}
+
+
+def _how_to_read(source: Source) -> dict[str, Any]:
+    """`where` stands there only where it chooses."""
+    given = source.model_dump(mode="json", include={"format", "columns", "where"})
+    return {key: value for key, value in given.items() if key != "where" or value}
 
 
 def _filter(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
@@ -249,9 +257,12 @@ _EXPANDED: dict[str, Callable[[Page, str, dict[str, Any], dict[str, Input]], Ite
     "dedup": _dedup,
     "discover_domains": partial(reads_scores, "discover_domains"),
     "draw": draw,
+    "drop_solved": drop_solved,
     "label": _label,
+    "label_topic": label_topic,
     "rewrite": _rewrite,
     "score": score,
+    "select": select,
     "tokenize": _tokenize,
 }
 

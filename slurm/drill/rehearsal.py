@@ -24,8 +24,8 @@ REST_SECONDS = 0.5  # between looks at the queue
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of it. `did`: what the jobs told of their ends, in order; `different`: files that are not those of the
-    undisturbed run, or are not there; `problem`: why it could not be played to its end."""
+    """What came of it. `did`: what the struck jobs told of their ends before their work was done; `different`: files that are
+    not those of the undisturbed run, or are not there; `problem`: why it could not be played to its end."""
 
     fault: str
     stage: str
@@ -76,7 +76,7 @@ def rehearse(name: str, scene: Scene, stages: Sequence[Stage], undisturbed: Path
         fault=name,
         stage=f"{struck.page}/{struck.name}",
         struck=scene.moment,
-        did=[_told(event) for event in ends],
+        did=[told if times == 1 else f"{told} (×{times})" for told, times in Counter(map(_told, ends)).items()],
         restarts=dict(Counter(str(event.reason) for event in ends if isinstance(event, Found) or event.again)),
         submitted_again=submitted_again,
         num_stages=len(again),

@@ -10,8 +10,8 @@ from slurm.plan import Plan
 
 @dataclass(frozen=True)
 class Lineage:
-    """`stages`: the export and everything before it, in the order of work. `certificates`: of contamination, planned for the
-    datasets among them."""
+    """`stages`: the export, the finished certificates of what it was trained on, and all before them, in the order of work.
+    `certificates`: all that are planned, of every dataset on the way."""
 
     end: str
     export: Stage
@@ -23,31 +23,31 @@ class Lineage:
         return [stage for stage in self.stages if stage.room == "pretrain"]
 
     @property
-    def curated(self) -> list[Stage]:
-        return [stage for stage in self.stages if stage.room == "curation"]
-
-    @property
     def base(self) -> Input:
         return self.export.inputs["config"]
 
 
 def lineage(plan: Plan, end: str) -> Lineage:
     """Of one end of a train page. ValueError names the stages that are not finished."""
-    by_folder = {str(stage.folder): stage for stage in plan.stages}
     export = next(stage for stage in plan.stages if stage.page == plan.page and stage.name == f"export_{end}")
-    found, waiting = {str(export.folder)}, [export]
-    while waiting:
-        folders = {entry.stage for entry in waiting.pop().inputs.values() if entry.stage is not None}
-        waiting += [by_folder[folder] for folder in folders - found if folder in by_folder]
-        found |= folders
-    stages = [stage for stage in plan.stages if str(stage.folder) in found]
-    unfinished = [f"{stage.page}/{stage.name}" for stage in stages if not stage.is_finished]
+    way = _way_to([export], plan)
+    unfinished = [f"{stage.page}/{stage.name}" for stage in way if not stage.is_finished]
     if unfinished:
-        raise ValueError(f"{plan.page}: {', '.join(unfinished)} not finished; make what is missing with: midtrain run {plan.page}")
-    certificates = [
-        stage for stage in plan.stages if stage.do == "certificate" and stage.inputs["tokens"].stage in {str(s.folder) for s in stages}
-    ]
-    return Lineage(end, export, stages, certificates)
+        raise ValueError(f"{', '.join(unfinished)} not finished; make what is missing with: midtrain run {plan.page}")
+    folders = {str(stage.folder) for stage in way}
+    certificates = [stage for stage in plan.stages if stage.do == "certificate" and stage.inputs["tokens"].stage in folders]
+    return Lineage(end, export, _way_to([export, *(one for one in certificates if one.is_finished)], plan), certificates)
+
+
+def _way_to(last: list[Stage], plan: Plan) -> list[Stage]:
+    """These stages and all that they read, in the order of work."""
+    by_folder = {str(stage.folder): stage for stage in plan.stages}
+    waiting, found = list(last), {str(stage.folder) for stage in last}
+    while waiting:
+        folders = {entry.stage for entry in waiting.pop().inputs.values() if entry.stage in by_folder}
+        waiting += [by_folder[folder] for folder in sorted(folders - found)]
+        found |= folders
+    return [stage for stage in plan.stages if str(stage.folder) in found]
 
 
 def ends(plan: Plan, branch: str | None) -> list[str]:

@@ -13,6 +13,7 @@ from recipes.fingerprint import file_hash
 
 SUMS, SEAL = "SHA256SUMS", "SEAL"
 SIGNATURES = (f"{SUMS}.sig", f"{SUMS}.asc")  # of ssh-keygen, of gpg
+LINK = "a link, which is no part of a bundle"  # in place of its hash
 
 
 def is_bundle(folder: Path) -> bool:
@@ -20,10 +21,10 @@ def is_bundle(folder: Path) -> bool:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """sha256 of every file but those that are about the others, by path. A link has none: it is no part of a bundle."""
+    """sha256 of every file but those that are about the others, by path."""
     about = {SUMS, SEAL, *SIGNATURES}
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or path.is_file())
-    return {name: "a link" if (folder / name).is_symlink() else file_hash(folder / name) for name in files if name not in about}
+    return {name: LINK if (folder / name).is_symlink() else file_hash(folder / name) for name in files if name not in about}
 
 
 def lines(found: dict[str, str]) -> bytes:
@@ -38,15 +39,23 @@ def seal(folder: Path) -> bytes:
 
 def changes(folder: Path, found: dict[str, str]) -> list[str]:
     """'FILE (why)' of every file that is not as it was released. `found`: `hashes` of the folder."""
-    recorded = _read(folder / SUMS)
-    sealed = {name: digest for digest, name in _rows(_read(folder / SEAL))}
-    if recorded != lines(found) and sealed.get(SUMS) == hashlib.sha256(lines(found)).hexdigest():
-        problems = [_about(folder, SUMS)]  # all files agree with the seal, and it alone does not
+    recorded, sealed, actual = _read(folder / SUMS), dict(_rows(_read(folder / SEAL))), lines(found)
+    missing = [f"{name} (missing)" for name in (SUMS, SEAL) if not (folder / name).is_file()]
+    if sealed.get(SUMS) == _hash(actual):
+        problems = [] if recorded == actual else [f"{SUMS} (content changed)"]
     else:
-        problems = [*_differences(dict(reversed(row) for row in _rows(recorded)), found)]
-        if not problems and recorded != lines(found):
-            problems = [_about(folder, SUMS)]
-    return problems + [_about(folder, name) for name in _unsealed(folder, bool(problems))]
+        problems = list(_differences(dict(_rows(recorded)), found))
+        if not problems:
+            problems = [f"{SEAL if recorded == actual else SUMS} (content changed)"]
+        elif sealed.get(SUMS) != _hash(recorded):
+            problems.append(f"{SUMS} (not as {SEAL} says)")
+    for name in SIGNATURES:
+        digest = file_hash(folder / name) if (folder / name).is_file() else None
+        if digest != sealed.get(name):
+            problems.append(f"{name} ({'missing' if digest is None else 'content changed'}, or its line in {SEAL})")
+    if not problems and _read(folder / SEAL) != seal(folder):
+        problems = [f"{SEAL} (content changed)"]
+    return missing or problems
 
 
 def _differences(recorded: dict[str, str], found: dict[str, str]) -> Iterator[str]:
@@ -56,21 +65,19 @@ def _differences(recorded: dict[str, str], found: dict[str, str]) -> Iterator[st
         elif name not in recorded:
             yield f"{name} (added)"
         elif recorded[name] != found[name]:
-            yield f"{name} ({found[name] if found[name] == 'a link' else 'content changed'})"
+            yield f"{name} ({LINK if found[name] == LINK else 'content changed'})"
 
 
-def _unsealed(folder: Path, is_told: bool) -> Iterator[str]:
-    """Which of the files about the others differ. SEAL is as the others say it must be, or it is the changed one; a changed
-    signature cannot be told from its changed line, so both are named."""
-    now, then = seal(folder), _read(folder / SEAL)
-    if now == then:
-        return
-    by_name = {name: digest for digest, name in _rows(then)}
-    for digest, name in _rows(now):
-        if name != SUMS and by_name.get(name) != digest:
-            yield name
-    for name in by_name.keys() & set(SIGNATURES):
-        if not (folder / name).is_file():
-            yield name
-    if by_name.get(SUMS) == dict(reversed(row) for row in _rows(now)).get(SUMS) or not is_told:
-        yield SEAL
+def _rows(content: bytes) -> Iterator[tuple[str, str]]:
+    """(name, sha256) a line."""
+    for line in content.decode(errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        yield name, digest
+
+
+def _read(file: Path) -> bytes:
+    return file.read_bytes() if file.is_file() else b""
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

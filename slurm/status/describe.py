@@ -1,6 +1,6 @@
 """The state of each stage of a plan as one record: what `midtrain status` prints, and gives as JSON."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -11,11 +11,11 @@ from recipes.stage import LOGS, Stage, try_lock
 from slurm.plan import Plan, state
 from slurm.queue.ask import NoSlurm, Refused
 from slurm.queue.live import LiveJob, live
+from slurm.queue.past import past
 from slurm.queue.records import Part, job_name
-from slurm.status.accounting import states_of
 from slurm.status.failures import describe_failures, tail
 from slurm.status.progress import progress_of
-from slurm.status.story import FEW_FILES, MOST_FILES, Story, tell
+from slurm.status.story import FEW_FILES, MOST_FILES, Story, array_of, tell
 
 LIVE = ("running", "failing", "queued")
 STOPPED = ("failed", "failing", "lost")  # a person must do something
@@ -41,7 +41,7 @@ def describe_status(plan: Plan, submit: str, ask: Callable[[], Live] = live) -> 
     found: dict[Path, Told] = {}
     for stage in plan.stages:
         found[stage.folder] = _told(stage, stories[stage.folder], jobs, bool(silence), found)
-    vanished = states_of(job for told in found.values() if told.state == "lost" for job in told.story.latest)
+    vanished = _vanished(job for told in found.values() if told.state == "lost" for job in told.story.latest)
     rows = [_row(told, found, plan, submit, silence, vanished) for told in found.values()]
     done = sum(row["state"] == "done" for row in rows)
     return {
@@ -63,6 +63,16 @@ def _ask(ask: Callable[[], Live]) -> tuple[Live, str]:
         return ask(), ""
     except (NoSlurm, Refused) as error:
         return {}, str(error)
+
+
+def _vanished(jobs: Iterable[str]) -> dict[str, str]:
+    """Slurm's word for jobs that are gone and left none, where the site keeps accounts; of an array what became of an element
+    that did not complete."""
+    found: dict[str, str] = {}
+    for job, known in past(jobs).items():
+        if known.state != "COMPLETED":
+            found.setdefault(array_of(job), known.state)
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------- one stage

@@ -106,7 +106,7 @@ def _submit(planned: "SweepPlan", command: str, *, dry_run: bool, json_: bool) -
         jobs = [as_record(outcome, dry_run=dry_run) for outcome in outcomes]
         print_json({"sweep": planned.sweep.name, "dry_run": dry_run, "jobs": jobs})
         return
-    print_jobs(outcomes, planned.sweep.page, planned.point_of)
+    print_jobs(outcomes, planned.sweep.page, planned.point_of, dry_run=dry_run)
     if dry_run:
         print_scripts(outcomes)
     else:
