@@ -85,7 +85,9 @@ class Saver:
         try:
             first_decides(lambda: files.begin(self.folder, step))
             request = drift.begin_saving(state, making, strategy, recorded)
-        except OSError as error:  # the first process writes common.pt here
+        except (OSError, RuntimeError) as error:  # the first process writes common.pt here
+            if isinstance(error, RuntimeError) and "iostream" not in str(error):  # torch's word for a full disk
+                raise
             raise _failed(step, error) from error
         self.pending = _Pending(step, making, digest, request, self.writer.submit(self._write, making, request))
         if not self.is_async:
@@ -114,6 +116,8 @@ class Saver:
                 finalize()
             return first_decides(lambda: self._publish(pending, written))
         except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by either
+            if _is_of_a_peer(error):
+                raise
             raise _failed(pending.step, error) from error
 
     def _publish(self, pending: _Pending, written: list[dict[str, str]]) -> Path:
@@ -128,6 +132,11 @@ class Saver:
     def close(self) -> None:
         self.finish()
         self.writer.shutdown()
+
+
+def _is_of_a_peer(error: BaseException) -> bool:
+    """A process that is gone, in gloo's or NCCL's words: no fault of the disk."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 def _failed(step: int, error: BaseException) -> SaveFailed:

@@ -19,12 +19,13 @@ WRITTEN_SECONDS = 10  # after its start a job is known for certain: the controll
 @dataclass(frozen=True)
 class Fault:
     """`partition`: where its jobs run, by room, if not where the page says. `needs_person`: who must then submit again.
-    `needs_disk`: results lie on the small disk."""
+    `needs_disk`: results lie on the small disk; `is_felt`: by the job, which then has something to tell."""
 
     strike: Callable[[Scene], AbstractContextManager[None]]
     partition: dict[str, str] = field(default_factory=dict)
     needs_person: bool = False
     needs_disk: bool = False
+    is_felt: bool = True
 
 
 @contextmanager
@@ -120,6 +121,6 @@ FAULTS = {
     "scancel": Fault(cancelled, needs_person=True),
     "SIGKILL of a rank": Fault(killed_rank),
     "node power loss": Fault(power_loss),
-    "slurmctld restart": Fault(controller_restart),
+    "slurmctld restart": Fault(controller_restart, is_felt=False),
     "full disk": Fault(full_disk, needs_person=True, needs_disk=True),
 }

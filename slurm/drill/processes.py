@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODULES = ("pretrain", "curation.pipeline")
+TO_END = (signal.SIGUSR1, signal.SIGTERM, signal.SIGKILL)  # Slurm's, and the job's to its children
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,10 @@ class Process:
 
     @property
     def was_told(self) -> bool:
-        """It is gone, or held with a signal that it will hear when it is let go."""
+        """It is gone, or held with a signal to end that it will hear when it is let go."""
         status = _status(self.pid)
-        return not self.is_there or any(int(status.get(key, "0"), 16) for key in ("SigPnd", "ShdPnd"))
+        pending = int(status.get("SigPnd", "0"), 16) | int(status.get("ShdPnd", "0"), 16)
+        return not self.is_there or any(pending >> number - 1 & 1 for number in TO_END)
 
 
 def processes_of(folder: Path, rank: int | None = None) -> list[Process]:

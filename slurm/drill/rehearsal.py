@@ -71,6 +71,8 @@ def rehearse(name: str, scene: Scene, stages: Sequence[Stage], undisturbed: Path
         scene.release()
         _cancel(again, scene)
     ends = [event for event in _events(struck) if isinstance(event, Found) or (isinstance(event, Ended) and event.reason)]
+    if fault.is_felt and not ends and not problem:
+        problem = "the fault left no trace in what the jobs told, so that it proves nothing"
     num_files, different = compare(again, undisturbed)
     return Rehearsal(
         fault=name,
