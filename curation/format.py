@@ -22,6 +22,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.typeshelper import StatHints
 
 from curation.filters.word_lists import SHIPPED, items
+from recipes.final_answer import final_answer
 from recipes.schema import FormatStage
 
 Record = dict[str, Any]
@@ -76,9 +77,13 @@ class FormatRecords(PipelineStep):
                 self.drop(doc, problem.reason, problem.detail)
                 continue
             doc.text = text
-            answer = expected_answer(record, self.params.template)
+            for name in self.params.keep:
+                if record.get(name) is not None:
+                    doc.metadata.setdefault(name, record[name])
+            answer = expected_answer(record, self.params)
             if answer:
                 doc.metadata.setdefault("expected_answer", answer)
+                doc.metadata.setdefault("stated_answer", stated_answer(record))
             self.stat_update(StatHints.forwarded)
             self.update_doc_stats(doc)
             yield doc
@@ -95,12 +100,22 @@ def render(record: Record, params: FormatStage) -> str:
     return text
 
 
-def expected_answer(record: Record, template: str) -> str:
+def expected_answer(record: Record, params: FormatStage) -> str:
     """The answer to check a solution against: a field of its own, else the `answer` beside a chain of thought."""
     names = ["expected_answer"]
-    if template == "long_cot" or (template == "short_cot" and _optional(record, "solution")):
+    if params.template == "long_cot" or (params.template == "short_cot" and _optional(record, "solution")):
         names.append("answer")
-    return next((value for value in (_optional(record, name) for name in names) if value), "")
+    return next((value for value in (_optional(record, name) for name in names) if _is_answer(value, params)), "")
+
+
+def stated_answer(record: Record) -> str:
+    """What the record's own reasoning ends on, what it says behind its think tags included; "" when it states nothing."""
+    reasoning = (_optional(record, name) for name in ("solution", "thinking", "answer"))
+    return final_answer(next((text for text in reasoning if text), ""))
+
+
+def _is_answer(text: str, params: FormatStage) -> bool:
+    return bool(text) and text.lower() not in params.not_answers
 
 
 def question_answer(record: Record, params: FormatStage) -> str:
@@ -109,13 +124,13 @@ def question_answer(record: Record, params: FormatStage) -> str:
 
 def short_cot(record: Record, params: FormatStage) -> str:
     solution = _field(record, "solution", "answer")
-    ending = _final_answer(record, solution)
+    ending = _final_answer(record, solution, params)
     return f"Question: {_field(record, 'question', 'problem')}\nAnswer: {solution}{ending}"
 
 
 def long_cot(record: Record, params: FormatStage) -> str:
     thinking = _thought(_field(record, "thinking"))
-    ending = _final_answer(record, thinking)
+    ending = _final_answer(record, thinking, params)
     if params.think_tags:
         thinking = f"<think>\n{thinking}\n</think>"
     return f"{_field(record, 'question', 'problem')}\n{thinking}{ending}"
@@ -180,10 +195,10 @@ def _thought(thinking: str) -> str:
     return text
 
 
-def _final_answer(record: Record, reasoning: str) -> str:
+def _final_answer(record: Record, reasoning: str, params: FormatStage) -> str:
     """The closing line with the record's final answer, or "" when there is none or the reasoning ends with it."""
     answer = _optional(record, "answer")
-    if not answer or answer == reasoning:
+    if not _is_answer(answer, params) or answer == reasoning:
         return ""
     last_line = reasoning.splitlines()[-1]
     is_stated = re.search(rf"(?<![\w.,]){re.escape(answer)}(?!\w|[.,]\d)", last_line) is not None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
+from curation.kinds_sampling import SAMPLING
+from curation.kinds_selection import SELECTION
 from curation.ranks import parts_folder
 from curation.stage_inputs import benchmarks, dedup_signatures, own
 from curation.steps import DOCUMENTS, CountMarked, MinChars
@@ -14,6 +16,7 @@ from recipes.schema import (
     DECIDES_ANSWERS,
     FILTER_PARAMETERS,
     LISTS,
+    CheckAnswersStage,
     CleanStage,
     DedupStage,
     DrawStage,
@@ -69,6 +72,12 @@ def _format(stage: Stage, book: Book) -> Made:
     return [FormatRecords(FormatStage(do="format", **own(stage)), drop=book.drop)], None
 
 
+def _check_answers(stage: Stage, book: Book) -> Made:
+    from curation.check_answers import CheckAnswers
+
+    return [CheckAnswers(CheckAnswersStage(do="check_answers", **own(stage)), book)], None
+
+
 def _features(stage: Stage, book: Book) -> Made:
     from curation.filters import FILTERS
     from curation.filters.steps import WriteFeatures
@@ -78,8 +87,10 @@ def _features(stage: Stage, book: Book) -> Made:
         given: dict[str, Any] = {key: [stage.input(role) for role in roles] for key, roles in measured_by.items()}
         if f"model/{name}" in stage.inputs:
             given["model"] = stage.input(f"model/{name}")
-        scored = {"score": _score_of(stage, f"/{name}", book)} if f"scores/{name}" in stage.inputs else {}
-        filters.append(FILTERS[name](FILTER_PARAMETERS[name].model_validate(given), **scored))
+        needs: dict[str, Any] = {"score": _score_of(stage, f"/{name}", book)} if f"scores/{name}" in stage.inputs else {}
+        if f"tokenizer/{name}" in stage.inputs:
+            needs["tokenizer"] = Path(stage.input(f"tokenizer/{name}"))
+        filters.append(FILTERS[name](FILTER_PARAMETERS[name].model_validate(given), **needs))
     return [WriteFeatures(filters, book)], None
 
 
@@ -233,6 +244,7 @@ BY_RANK: dict[str, Callable[[Stage, Book], Made]] = {
     "read": _read,
     "extract": _extract,
     "format": _format,
+    "check_answers": _check_answers,
     "features": _features,
     "filter": _filter,
     "clean": _clean,
@@ -243,6 +255,8 @@ BY_RANK: dict[str, Callable[[Stage, Book], Made]] = {
     "score": _score,
     "decontaminate": _decontaminate,
     "tokenize_shards": _tokenize_shards,
+    **SAMPLING,
+    **SELECTION,
 }
 # Arrow tables instead of documents: of a shard, or of what ranks share by keys.
 BY_TABLES: dict[str, Callable[[Stage, Book], Tables]] = {
@@ -253,4 +267,4 @@ BY_TABLES: dict[str, Callable[[Stage, Book], Tables]] = {
     "dedup_index": _index,
     "dedup": _drop_duplicates,
 }
-WRITE_NO_DOCUMENTS = ("features", "tokenize_shards", "draw_keys", "score")
+WRITE_NO_DOCUMENTS = ("features", "tokenize_shards", "draw_keys", "select_keys", "score")

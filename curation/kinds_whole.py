@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from curation.kinds_sampling import pass_at_k
 from curation.stage_inputs import benchmarks, own
 from curation.steps import DOCUMENTS
 from recipes.schema import (
@@ -11,6 +12,7 @@ from recipes.schema import (
     DiscoverDomainsStage,
     DrawStage,
     Model,
+    SelectStage,
     TrainClassifierStage,
 )
 from recipes.stage import Stage, report_progress
@@ -54,6 +56,13 @@ def _choose_drawn(stage: Stage) -> Done:
     from curation.classifier.draw import choose
 
     return choose(_files_of_ranks(stage, "keys"), DrawStage(do="draw", **_without_ranks(stage)), stage.folder), {}
+
+
+def _select(stage: Stage) -> Done:
+    from curation.selection.select import choose
+
+    params = SelectStage(do="select", **{key: value for key, value in _without_ranks(stage).items() if key != "seed"})
+    return choose(_files_of_ranks(stage, "keys"), params, stage.folder, seed=stage.params["seed"])
 
 
 def _discover_domains(stage: Stage) -> Done:
@@ -101,7 +110,9 @@ def _merge_tokens(stage: Stage) -> Done:
 WHOLE: dict[str, Callable[[Stage], Done]] = {
     "sample": _sample,
     "label": _label,
+    "pass_at_k": pass_at_k,
     "draw_choice": _choose_drawn,
+    "select_choice": _select,
     "train_classifier": _train_classifier,
     "discover_domains": _discover_domains,
     "choose_threshold": _choose_threshold,

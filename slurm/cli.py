@@ -22,6 +22,7 @@ from slurm.release.command import release, verify_release
 from slurm.release.sums import is_bundle
 from slurm.status.command import status
 from slurm.sweep.command import sweep
+from slurm.transparency import transparency
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,6 +38,7 @@ def main() -> None:
     midtrain plan train/octothinker_3b branch=long cluster=h100
     midtrain sweep sweep/demo                       one page at many points: what they share, and their results
     midtrain why https://example.org/page           what became of a document
+    midtrain release train/demo                     its checkpoints with all that proves where they are from
     midtrain diff curate/demo_web "curate/demo_web seed=2"
 
     Overrides are Hydra's: key=value, group=option, ~key; DATASET:key=value reaches a dataset's page.
@@ -139,8 +141,8 @@ def verify(page: str, overrides: tuple[str, ...], signer: Path | None, json_: bo
     midtrain verify train/demo
     midtrain verify runs/train/demo/release/long
     """
-    if is_bundle(Path(page)):
-        verify_release(Path(page), signer, json_)
+    if signer is not None or is_bundle(Path(page)):
+        verify_release(Path(page), overrides, signer, json_)
     from slurm.describe import describe_verification
 
     record = describe_verification(plan(page, overrides))
@@ -218,7 +220,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
         click.echo(shown(folder))
 
 
-for command in (trace, spike, why, diff, submit_command, status, sweep, mix, doctor, drill, release):
+for command in (trace, spike, why, diff, submit_command, status, sweep, mix, doctor, drill, release, transparency):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from recipes.schema import (
 from recipes.stage import Input, Stage, made
 from slurm.classifier_stages import chosen_by, draw, reads_scores, score, scored_before
 from slurm.planner import Planner
+from slurm.sampling_stages import asks, keep_verified
 from slurm.selection_stages import drop_solved, label_topic, select
 
 _READS_SOURCES = ("read", "extract", "format")
@@ -252,15 +253,18 @@ def _take_endpoint(params: dict[str, Any]) -> dict[str, Any]:
 _EXPANDED: dict[str, Callable[[Page, str, dict[str, Any], dict[str, Input]], Iterator[Stage]]] = {
     "filter": _filter,
     "clean": _clean,
+    "check_summaries": partial(asks, "check_summaries"),
     "choose_threshold": partial(reads_scores, "choose_threshold"),
     "decontaminate": _decontaminate,
     "dedup": _dedup,
     "discover_domains": partial(reads_scores, "discover_domains"),
     "draw": draw,
     "drop_solved": drop_solved,
+    "keep_verified": keep_verified,
     "label": _label,
     "label_topic": label_topic,
     "rewrite": _rewrite,
+    "sample_answers": partial(asks, "sample_answers"),
     "score": score,
     "select": select,
     "tokenize": _tokenize,

@@ -242,6 +242,17 @@ def test_verify_names_a_changed_file(root: Path, tmp_path: Path) -> None:
     assert "hf/model.safetensors (content changed)" in answer.stderr
 
 
+def test_what_was_trained_is_released_and_verified_from_the_bundle_alone(root: Path, tmp_path: Path) -> None:
+    midtrain("release", "train/demo", "--to", str(tmp_path), root=root)
+    for branch in BRANCHES:
+        verify = [sys.executable, "-m", "slurm.cli", "verify", str(tmp_path / branch), "--json"]
+        record = json.loads(subprocess.run(verify, capture_output=True, text=True, check=True).stdout)
+        assert record["unchanged"]
+        assert record["released_without"] == []
+        weights = (folder(root, "train/demo", f"export_{branch}") / "hf" / "model.safetensors").read_bytes()
+        assert (tmp_path / branch / "model.safetensors").read_bytes() == weights
+
+
 def test_too_much_unreadable_fails_the_stage_and_publishes_nothing(root: Path, tmp_path: Path) -> None:
     copy = copy_of(root, tmp_path / "runs")
     shutil.rmtree(folder(copy, "curate/demo_qa", "format"))

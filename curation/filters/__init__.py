@@ -7,10 +7,14 @@ mathematical corpus. All counts of characters, words and lines come from one com
 
 from curation.filters.boilerplate import BoilerplateFilter
 from curation.filters.filter import Filter
+from curation.filters.hesitation import HesitationFilter
 from curation.filters.language import LanguageFilter
 from curation.filters.length import LengthFilter
 from curation.filters.math_score import MathScoreFilter
+from curation.filters.problem_format import ProblemFormatFilter
 from curation.filters.repetition import RepetitionFilter
+from curation.filters.scripts import ScriptsFilter
+from curation.filters.tokens import TokensFilter
 from curation.filters.url import UrlFilter
 from curation.filters.words import WordsFilter
 
@@ -21,5 +25,9 @@ FILTERS: dict[str, type[Filter]] = {
     "words": WordsFilter,
     "repetition": RepetitionFilter,
     "boilerplate": BoilerplateFilter,
+    "problem_format": ProblemFormatFilter,
+    "tokens": TokensFilter,
+    "scripts": ScriptsFilter,
+    "hesitation": HesitationFilter,
     "math_classifier": MathScoreFilter,
 }

@@ -8,12 +8,12 @@ from curation.language_model.answers import Answer
 from curation.language_model.chat import Question
 from curation.language_model.client import Client
 from curation.language_model.prompt import fill, read_prompt
-from recipes.schema import LabelStage, RewriteStage
+from recipes.schema import LabelStage, LabelTopicStage, RewriteStage
 
 
 @dataclass
 class Asker:
-    params: LabelStage | RewriteStage
+    params: LabelStage | LabelTopicStage | RewriteStage
     prompt: Path
     answers: Path
     seed: int

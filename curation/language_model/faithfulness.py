@@ -20,7 +20,9 @@ from recipes.schema import RewriteStage
 GIVEAWAYS = Path(__file__).with_name("giveaways.tsv")  # where it stands TAB phrase, lower case
 ENDS_CHARS = 200  # of an answer's beginning and end in which phrases are looked for
 ENUMERATION = re.compile(
-    r"^[ \t]*(?:[#>*-]+[ \t]*)?\**(?:(?:step|part|example|case)[ \t]+)?\(?\d{1,2}(?:[.):]|(?=\*\*))", re.M | re.I
+    r"^[ \t]*(?:(?:answer|solution):[ \t]*)?(?:[#>*-]+[ \t]*)?\**(?:(?:step|part|example|case)[ \t]+)?"
+    r"\(?\d{1,2}(?:[.):]|(?=\*\*))",
+    re.M | re.I,
 )
 LOOP_WORDS = 40  # as many words at the end, said three times: a model that did not stop by itself
 

@@ -17,6 +17,8 @@ from curation.language_model.asker import Asker
 from curation.language_model.chunks import Chunk, split, token_starts
 from curation.language_model.client import Client
 from curation.language_model.faithfulness import problem
+from recipes.final_answer import final_answer
+from recipes.grading import Grader
 from recipes.schema import RewriteStage
 
 Piece = tuple[int, Document, Chunk]  # the document's place in the shard: ids may come twice
@@ -38,11 +40,11 @@ class RewriteDocuments(PipelineStep):
         self.book = book
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
-        with self.asker.client(rank, world_size) as client:
+        with self.asker.client(rank, world_size) as client, Grader() as grader:
             outcomes = client.map(lambda piece: self._rewrite(client, piece[2].text), self._pieces(data))
             for _, group in groupby(outcomes, key=lambda entry: entry[0][0]):
                 pieces = list(group)
-                doc = self._join(pieces[0][0][1], [(chunk, *outcome) for (_, _, chunk), outcome in pieces])
+                doc = self._join(pieces[0][0][1], [(chunk, *outcome) for (_, _, chunk), outcome in pieces], grader)
                 if doc is not None:
                     yield doc
             client.report(self.book.count)
@@ -65,7 +67,7 @@ class RewriteDocuments(PipelineStep):
                 break
         return written, reason
 
-    def _join(self, doc: Document, chunks: list[tuple[Chunk, str, str]]) -> Document | None:
+    def _join(self, doc: Document, chunks: list[tuple[Chunk, str, str]], grader: Grader) -> Document | None:
         """The document with its chunks as they are to be; None when it was dropped."""
         rejected: dict[str, int] = {}
         parts, before = [], doc.text
@@ -75,6 +77,12 @@ class RewriteDocuments(PipelineStep):
                 rejected[reason] = rejected.get(reason, 0) + 1
                 self.book.example(f"rejected/{reason}", doc, source=chunk.text[:EXAMPLE_CHARS], answer=written[:EXAMPLE_CHARS])
             parts.append(chunk.before + (chunk.text if reason else written) + chunk.behind)
+        text = "".join(parts)
+        changed = self._changed(doc, text, grader) if len(chunks) > sum(rejected.values()) else ""
+        if changed:
+            self.book.count("documents_rejected", changed)
+            self.book.example(f"rejected/{changed}", doc, source=doc.text[:EXAMPLE_CHARS], answer=text[:EXAMPLE_CHARS])
+            rejected, text = {changed: len(chunks)}, doc.text
         reasons = dict(sorted(rejected.items()))
         doc.metadata["rewrite"] = {"chunks": len(chunks), "rewritten": len(chunks) - sum(reasons.values()), "rejected": reasons}
         if reasons and self.params.on_reject == "drop":
@@ -82,7 +90,21 @@ class RewriteDocuments(PipelineStep):
             return None
         how = "whole" if not reasons else "part" if len(chunks) > sum(reasons.values()) else "kept"
         self.book.count("rewritten", how)
-        doc.text = "".join(parts)
+        doc.text = text
         if how != "kept":
             self.book.example("rewritten", doc, before=before[:EXAMPLE_CHARS])
         return doc
+
+    def _changed(self, doc: Document, text: str, grader: Grader) -> str:
+        """Why the text as a whole is not taken for the document's, where its answer must stay; "" when it is."""
+        if not self.params.same_answer:
+            return ""
+        question = str(doc.metadata.get("question") or "").strip()
+        if question in doc.text and question not in text:
+            return "question_changed"
+        expected = str(doc.metadata.get("expected_answer") or final_answer(doc.text))
+        if not expected:
+            return "no_answer_to_keep"
+        grade = grader.grade(text, expected)
+        grade.tell(self.book.count)
+        return "" if grade.is_correct else "answer_changed"

@@ -198,7 +198,7 @@ class ReadSource(BaseReader):
         """Those of a file that documents are made of; None: all."""
         if self.as_records and not self.source.columns:
             return None
-        paths = self.source.columns.values()
+        paths = [*self.source.columns.values(), *self.source.where]
         wanted = {"id", "url", "date", "text", *paths, *(path.split(".")[0] for path in paths)}
         return [name for name in names if name in wanted]
 
@@ -218,6 +218,9 @@ class ReadSource(BaseReader):
     def _from_row(self, row: dict[str, Any], file: str, index: int) -> Document | None:
         columns = self.source.columns
         try:
+            if any(_lookup(row, theirs) not in values for theirs, values in self.source.where.items()):
+                self.book.count("skipped", "where")
+                return None
             fields = {ours: _lookup(row, theirs) for ours, theirs in columns.items()}
         except (KeyError, IndexError, TypeError, ValueError):
             self._unreadable("missing_column", file)

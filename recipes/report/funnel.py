@@ -6,8 +6,9 @@ from typing import Any
 
 from recipes.report.classifier import Classifier, read_classifiers
 from recipes.report.clusters import SIZES
-from recipes.report.contamination import Contamination, read_contamination
+from recipes.report.contamination import Contamination, Table, read_contamination
 from recipes.report.figures import is_number
+from recipes.report.grades import read_grades
 from recipes.report.record import Record, flat
 
 RAW = ("extract", "format")  # what comes in (and is dropped) is no text yet: HTML, records
@@ -22,10 +23,12 @@ INTERNAL = (  # they see documents, but decide nothing: another stage tells the 
     "features",
     "label_scores",
     "score",
+    "select_choice",
+    "select_keys",
     "tokenize_shards",
 )
 TOLD_ABOVE = ("documents_in", "documents_out", "characters_in", "characters_out", "dropped", "details", "scores", SIZES)
-TELL_THEMSELVES = ("train_classifier", "decontaminate", "certificate")  # their details have tables and plots
+TELL_THEMSELVES = ("train_classifier", "decontaminate", "certificate", "pass_at_k")  # their details have tables and plots
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Dataset:
     facts: list[tuple[str, list[tuple[str, Any]]]]  # (stage, figures): what was read, clusters, tokens, ...
     contamination: list[Contamination]
     classifiers: list[Classifier]
+    grades: list[Table]
 
     @property
     def name(self) -> str:
@@ -112,6 +116,7 @@ def _dataset(page: str, records: list[Record]) -> Dataset:
         facts=[fact for record in records for fact in _facts(record)],
         contamination=read_contamination(records),
         classifiers=read_classifiers(records),
+        grades=read_grades(records),
     )
 
 

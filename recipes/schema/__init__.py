@@ -44,6 +44,7 @@ from recipes.schema.filters import (
     LanguageFilter,
     LengthFilter,
     MathClassifierFilter,
+    ProblemFormatFilter,
     RepetitionFilter,
     ScriptsFilter,
     TokensFilter,
@@ -52,6 +53,8 @@ from recipes.schema.filters import (
 )
 from recipes.schema.guards import GradNorm, Guards, LossSpike, Then
 from recipes.schema.learning_rate import LearningRate, Shape
+from recipes.schema.sampling import CheckSummariesStage, KeepVerifiedStage, SampleAnswersStage
+from recipes.schema.selection import DropSolvedStage, LabelTopicStage, SelectStage
 from recipes.schema.sweep import Metric, Sweep, SweepValue
 from recipes.schema.train import Export, ExportParams, TrainParams, TrainRecipe
 from recipes.schema.train_stage import Blend, Branch, Optimizer, TrainStage, check_blend
@@ -67,8 +70,9 @@ __all__ = [
     "BoilerplateFilter",
     "Branch",
     "Cadence",
-    "ChooseThresholdStage",
     "CheckAnswersStage",
+    "CheckSummariesStage",
+    "ChooseThresholdStage",
     "CleanStage",
     "Cluster",
     "CurateRecipe",
@@ -77,6 +81,7 @@ __all__ = [
     "DedupStage",
     "DiscoverDomainsStage",
     "DrawStage",
+    "DropSolvedStage",
     "Duration",
     "Ema",
     "Endpoint",
@@ -89,7 +94,9 @@ __all__ = [
     "Guards",
     "HesitationFilter",
     "Jobs",
+    "KeepVerifiedStage",
     "LabelStage",
+    "LabelTopicStage",
     "LanguageFilter",
     "LearningRate",
     "LengthFilter",
@@ -103,13 +110,16 @@ __all__ = [
     "Parallelism",
     "Positive",
     "PositiveFloat",
+    "ProblemFormatFilter",
     "ReadStage",
     "RepetitionFilter",
     "Restarts",
     "RewriteStage",
+    "SampleAnswersStage",
     "SampleStage",
     "ScoreStage",
     "ScriptsFilter",
+    "SelectStage",
     "Shape",
     "Share",
     "Slurm",

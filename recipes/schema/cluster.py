@@ -11,7 +11,7 @@ _DURATION = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)")
 
 
 def seconds_of(duration: str) -> int:
-    """"1-00:00:00" -> 86400."""
+    """ "1-00:00:00" -> 86400."""
     days, hours, minutes, seconds = (int(part or 0) for part in _DURATION.fullmatch(duration).groups())  # type: ignore[union-attr]
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 

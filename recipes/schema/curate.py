@@ -10,14 +10,24 @@ from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage
 from recipes.schema.cluster import Cluster
 from recipes.schema.endpoint import LabelStage, RewriteStage
 from recipes.schema.filters import FILTER_PARAMETERS
+from recipes.schema.sampling import CheckSummariesStage, KeepVerifiedStage, SampleAnswersStage
+from recipes.schema.selection import DropSolvedStage, LabelTopicStage, SelectStage
 
 
 class Source(Strict):
-    """Files to read. `columns` maps our field (text, id, url, question, answer, ...) to the file's own."""
+    """Files to read. `columns` maps our field (text, id, url, question, answer, ...) to the file's own; `where` names the values
+    that a column of the file may have: other rows are skipped."""
 
     format: Literal["warc", "jsonl", "parquet"]
     path: str  # a file, folder or glob: local, hf://, s3://, or made:PAGE/STAGE/...
     columns: dict[str, str] = {}
+    where: dict[str, tuple[bool | int | str, ...]] = {}
+
+    @model_validator(mode="after")
+    def _pages_have_no_columns(self) -> Self:
+        if self.where and self.format == "warc":
+            raise ValueError("where chooses rows by their columns, and a warc has none; leave it out")
+        return self
 
 
 class SampleStage(Strict):
@@ -52,6 +62,7 @@ class FormatStage(Strict):
     think_tags: bool = False
     max_chars: Positive = 200_000
     not_answers: tuple[str, ...] = ("proof", "notfound")  # what NuminaMath-1.5 has for an answer where there is none
+    keep: tuple[Name, ...] = ()  # fields of the record that stay in the metadata, for stages that ask about them: question
 
     @model_validator(mode="after")
     def _tags_have_a_place(self) -> Self:
@@ -182,6 +193,12 @@ CurateStage = Annotated[
     | CleanStage
     | LabelStage
     | RewriteStage
+    | SampleAnswersStage
+    | KeepVerifiedStage
+    | CheckSummariesStage
+    | DropSolvedStage
+    | LabelTopicStage
+    | SelectStage
     | DrawStage
     | TrainClassifierStage
     | ScoreStage
@@ -194,7 +211,9 @@ CurateStage = Annotated[
 ]
 
 
-_BEFORE_TOKENS = ("filter", "dedup", "decontaminate", "tokenize", "format", "clean", "rewrite", "check_answers")
+_MAKES_TEXT = ("read", "extract", "format", "clean", "rewrite", "keep_verified")
+_CHOOSES = ("filter", "dedup", "decontaminate", "check_answers", "check_summaries", "drop_solved", "label_topic", "select")
+_BEFORE_TOKENS = (*_CHOOSES, "tokenize", *_MAKES_TEXT[2:])
 
 
 class CurateRecipe(Strict):
@@ -207,6 +226,7 @@ class CurateRecipe(Strict):
     sources: dict[str, Source] = {}
     tokenizer: str | None = None  # Hugging Face folder: local, hf:// or made:
     expected_tokens: Tokens | None = None  # of the whole dataset, for plans until it is made; no part of any stage
+    license: Name | None = None  # of the documents, as their sources give it, for the cards of what is trained on them
     max_unreadable_records: Share = 0.01
     max_unreadable_files: Share = 0.1
     stages: dict[str, CurateStage]
@@ -220,7 +240,9 @@ class CurateRecipe(Strict):
         if "tokenize" in kinds and self.tokenizer is None:
             raise ValueError("stages has a tokenize stage, but `tokenizer` is not set; name a Hugging Face folder")
         if self.tokenizer is None and any("tokens" in getattr(stage, "filters", {}) for stage in self.stages.values()):
-            raise ValueError("the filter `tokens` counts with the page's `tokenizer`, which is not set; name a Hugging Face folder")
+            raise ValueError(
+                "the filter `tokens` counts with the page's `tokenizer`, which is not set; name a Hugging Face folder"
+            )
         if kinds[0] in ("read", "extract", "format") and not self.sources:
             raise ValueError(f"the first stage reads documents ({kinds[0]}), but `sources` is empty")
         if kinds[0] == "sample" and len(kinds) > 1:
@@ -235,7 +257,7 @@ class CurateRecipe(Strict):
             raise ValueError("the stage name 'certificate' is taken by the certificate of decontamination; choose another one")
         decontaminated = tokenized = ""
         for name, stage in self.stages.items():
-            if decontaminated and stage.do in ("read", "extract", "format", "clean", "rewrite"):
+            if decontaminated and stage.do in _MAKES_TEXT:
                 raise ValueError(
                     f"stage {name!r} ({stage.do}) makes other text behind {decontaminated!r}, which would not be decontaminated; "
                     f"move {decontaminated!r} behind it"

@@ -56,6 +56,7 @@ class RewriteStage(Strict):
     max_answer_tokens: Positive = 4_096
     attempts: Positive = 1  # until an answer passes the checks
     on_reject: Literal["keep", "drop"] = "keep"  # keep: a rejected chunk stays as it was; drop: the document goes
+    same_answer: bool = False  # a document must come to the same final answer as before, and keep its question word for word
     min_length: PositiveFloat = 0.4  # the answer's characters, of the chunk's
     max_length: PositiveFloat = 1.6
     min_numbers_known: Share = 1.0  # of the answer's numbers, those that the chunk has

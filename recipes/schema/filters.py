@@ -124,6 +124,15 @@ def _is_share(score: Any) -> bool:
     return isinstance(score, int | float) and 0 <= score <= 1
 
 
+ProblemRule = Literal["image", "asymptote", "numbering", "bold_number", "proof"]
+
+
+class ProblemFormatFilter(Strict):
+    """Problems whose text is not all of them, or whose answer no grader can check (curation/filters/problem_format.py)."""
+
+    drop: tuple[ProblemRule, ...] = ("asymptote", "image", "numbering", "bold_number", "proof")  # s1 has no rule for proofs
+
+
 FILTER_PARAMETERS: dict[str, type[Strict]] = {
     "url": UrlFilter,
     "language": LanguageFilter,
@@ -131,6 +140,7 @@ FILTER_PARAMETERS: dict[str, type[Strict]] = {
     "words": WordsFilter,
     "repetition": RepetitionFilter,
     "boilerplate": BoilerplateFilter,
+    "problem_format": ProblemFormatFilter,
     "tokens": TokensFilter,
     "scripts": ScriptsFilter,
     "hesitation": HesitationFilter,

@@ -19,6 +19,7 @@ from recipes.schema.base import (
 from recipes.schema.cluster import Cluster
 from recipes.schema.guards import Guards
 from recipes.schema.learning_rate import LearningRate
+from recipes.schema.release import Release
 from recipes.schema.train_stage import AnyStage, Blend, Branch, Documents, Optimizer, TrainStage
 
 
@@ -82,6 +83,7 @@ class TrainRecipe(Strict):
     validation: dict[str, str] = {}  # name: dataset whose held-out split measures a stage before its first step and at its end
     validation_sequences: Positive = 64
     export: Export
+    release: Release = Release()
     cluster: Cluster
     parallelism: Parallelism = Parallelism()
     cadence: Cadence = Cadence()

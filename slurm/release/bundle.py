@@ -68,6 +68,11 @@ class Bundle:
     def made(self, do: str) -> dict[str, dict[str, Any]]:
         return {name: manifest for name, manifest in self.manifests.items() if manifest["do"] == do}
 
+    def subject(self, manifest: dict[str, Any]) -> str:
+        """A stage's name; of another page, whose export this one began from, with its page."""
+        stage = str(manifest["stage"])
+        return stage if manifest["page"] == self.record["page"] else f"{manifest['page']}/{stage}"
+
     def blended(self) -> dict[str, str]:
         """PAGE/STAGE-FINGERPRINT of the tokens of every dataset that was trained on, by its name. Two stages of one page read
         the same ones."""

@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from recipes.report import figures
 from slurm.release.bundle import Bundle
+from slurm.release.contamination import PLANTED
 
 TEMPLATE = "card.md.j2"
 FILTERS = ("whole", "short", "share", "decimal", "scientific")
@@ -26,6 +27,7 @@ def card(bundle: Bundle) -> str:
         averages=list(bundle.made("average").values()),
         datasets=[_dataset(bundle, name, told) for name, told in bundle.record["datasets"].items()],
         lacks=[f"{row['certificate']}/{row['subject']}: {row['reason']}" for row in bundle.record["released_without"]],
+        lacking={row["certificate"] for row in bundle.record["released_without"]},
         software=_software(bundle),
     )
 
@@ -52,7 +54,8 @@ def _dataset(bundle: Bundle, name: str, told: dict[str, Any]) -> dict[str, Any]:
     tokens = bundle.blended()[name]
     counts = bundle.manifests[tokens]["counts"]
     certificates = [m for m in bundle.made("certificate").values() if m["inputs"]["tokens"]["made_by"] == tokens]
-    benchmarks = certificates[0]["details"].get("benchmarks", {}) if certificates else {}
+    details = certificates[0]["details"] if certificates else {}
+    benchmarks, planted = details.get("benchmarks", {}), details.get(PLANTED, {})
     return {
         "name": name,
         "license": told["license"],
@@ -61,6 +64,7 @@ def _dataset(bundle: Bundle, name: str, told: dict[str, Any]) -> dict[str, Any]:
         "tokens": _total(counts.get("tokens")),
         "tokens_of": tokens,
         "benchmarks": list(benchmarks),
+        "recall": {kind: planted[kind]["removed"] for kind in bundle.asked.canary_kinds if kind in planted},
         "items_removed": sum(row.get("items_removed", 0) + row.get("items_masked", 0) for row in benchmarks.values()),
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from slurm.console import complain, console, print_json, shown, takes_page
+from slurm.release.sums import is_bundle
 
 if TYPE_CHECKING:
     from slurm.plan import Plan
@@ -59,14 +60,20 @@ def release(
 
 
 def _subjects(planned: "Plan") -> list[str]:
-    datasets = [dataset for stage in planned.stages for dataset in stage.params.get("blend", ())]
-    return [*dict.fromkeys(datasets), *(stage.name for stage in planned.stages if stage.room == "pretrain")]
+    """Of certificates: datasets and stages, those of other pages with their page."""
+    trained = [stage for stage in planned.stages if stage.room == "pretrain"]
+    datasets = dict.fromkeys(dataset for stage in trained for dataset in stage.params.get("blend", ()))
+    return [*datasets, *(stage.name if stage.page == planned.page else f"{stage.page}/{stage.name}" for stage in trained)]
 
 
-def verify_release(folder: Path, signer: Path | None, json_: bool) -> NoReturn:
+def verify_release(folder: Path, overrides: tuple[str, ...], signer: Path | None, json_: bool) -> NoReturn:
     """Ends the program: exit status 1 if anything is not as it was released."""
     from slurm.release.verify import verify_bundle
 
+    if not is_bundle(folder):
+        raise ValueError(f"--signer: {folder} is no released bundle, which alone is signed; it has no SHA256SUMS")
+    if overrides:
+        raise ValueError(f"{folder} is a released bundle, which takes no overrides: {' '.join(overrides)}")
     record = verify_bundle(folder, signer)
     if json_:
         print_json(record)

@@ -186,9 +186,13 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _put_in_place(making: Path, to: Path) -> None:
-    """A release that is there already stays, if it is the same."""
+    """A release that is there already stays, if it is the same; a new signature is added to it."""
     if not to.exists():
         os.replace(making, to)
         return
     if not (to / sums.SUMS).is_file() or (to / sums.SUMS).read_bytes() != (making / sums.SUMS).read_bytes():
         raise ValueError(f"{to} exists already and is another release; remove it, or name another folder with --to")
+    for name in sums.SIGNATURES:
+        if (making / name).is_file():
+            os.replace(making / name, to / name)
+    _write(to / sums.SEAL, sums.seal(to))

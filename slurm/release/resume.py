@@ -14,7 +14,7 @@ def certificates(bundle: Bundle) -> dict[str, Any]:
         details = manifest["details"]
         if "resume" in details:
             files = {entry["path"]: entry["sha256"] for entry in manifest["outputs"] if _is_of(entry["path"], details)}
-            found[_file(manifest)] = {
+            found[_file(bundle.subject(manifest))] = {
                 "made_by": name,
                 **details["resume"],
                 "checkpoint": details["checkpoint"],
@@ -26,8 +26,8 @@ def certificates(bundle: Bundle) -> dict[str, Any]:
 def flaws(bundle: Bundle) -> Iterator[Flaw]:
     found = certificates(bundle)
     for manifest in bundle.made("train").values():
-        stage = manifest["stage"]
-        certificate = found.get(_file(manifest))
+        stage = bundle.subject(manifest)
+        certificate = found.get(_file(stage))
         if certificate is None:
             yield Flaw("resume", stage, "its record has no resume certificate; train it again")
         elif certificate["verdict"] != "same":
@@ -35,8 +35,8 @@ def flaws(bundle: Bundle) -> Iterator[Flaw]:
             yield Flaw("resume", stage, f"its verdict is {certificate['verdict']!r}: {why}")
 
 
-def _file(manifest: dict[str, Any]) -> str:
-    return f"certificates/resume/{manifest['stage']}.json"
+def _file(stage: str) -> str:
+    return f"certificates/resume/{stage}.json"
 
 
 def _is_of(path: str, details: dict[str, Any]) -> bool:

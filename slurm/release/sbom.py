@@ -4,6 +4,7 @@ it is released. No times and no drawn numbers, so that the same environment give
 import re
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import Distribution, distributions
 from typing import Any
 
@@ -31,6 +32,7 @@ def recorded(manifests: dict[str, dict[str, Any]]) -> bytes:
     return _document("recorded", components, properties)
 
 
+@cache
 def installed() -> bytes:
     """Of the Python environment that runs this."""
     found = {(dist.name, dist.version): dist for dist in distributions()}

@@ -34,6 +34,31 @@ def stages(
         f"sources={{texts: {{format: jsonl, path: {source}}}}}",
         f"stages={_hydra({'read': {'do': 'read'}} | spec)}",
     )
+    return _planned(overrides)
+
+
+def record_stages(
+    folder: Path,
+    rows: Iterable[dict[str, Any]],
+    columns: dict[str, str],
+    spec: dict[str, dict[str, Any]],
+    *,
+    tokenizer: str | None = None,
+) -> dict[str, Stage]:
+    """The planned stages of a page over records with these columns; `spec` begins with a format stage."""
+    source = folder / "records.jsonl"
+    source.write_text("".join(json.dumps({"id": f"doc{n}"} | row) + "\n" for n, row in enumerate(rows)))
+    overrides = (
+        f"root={folder}/runs",
+        f"tokenizer={json.dumps(tokenizer)}",
+        "shards=1",
+        f"sources={{records: {{format: jsonl, path: {source}, columns: {_hydra(columns)}}}}}",
+        f"stages={_hydra(spec)}",
+    )
+    return _planned(overrides)
+
+
+def _planned(overrides: Sequence[str]) -> dict[str, Stage]:
     planned = plan("curate/web_files", overrides)
     assert not planned.problems
     return {stage.name: stage for stage in planned.stages if stage.do != "report"}

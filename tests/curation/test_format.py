@@ -115,7 +115,33 @@ def test_instruction_reads_from_and_value_and_plain_questions():
 )
 def test_the_expected_answer_is_kept_when_there_is_one(record, template, expected):
     (doc,), _ = run(record, template)
+    stated = doc.metadata.pop("stated_answer", None)
     assert doc.metadata == {"url": None} | ({} if expected is None else {"expected_answer": expected})
+    assert (stated is None) == (expected is None)
+
+
+@pytest.mark.parametrize(
+    ("record", "template", "stated"),
+    [
+        ({"problem": "Q", "solution": r"So \boxed{5}.", "answer": "4"}, "short_cot", "5"),
+        ({"problem": "Q", "thinking": "<think>4? No.</think>\nThe answer is 5.", "answer": "4"}, "long_cot", "5"),
+        ({"problem": "Q", "thinking": "It is 5.", "answer": "4"}, "long_cot", "5"),
+        ({"problem": "Q", "solution": "None.", "answer": "4"}, "short_cot", ""),
+        ({"question": "Q", "answer": "#### 5", "expected_answer": 4}, "question_answer", "5"),
+    ],
+)
+def test_the_stated_answer_is_what_the_record_itself_ends_on_never_the_answer_beside_it(record, template, stated):
+    (doc,), _ = run(record, template)
+    assert (doc.metadata["stated_answer"], doc.metadata["expected_answer"]) == (stated, "4")
+
+
+@pytest.mark.parametrize("answer", ["proof", "notfound", "Proof"])
+def test_what_is_no_answer_is_neither_written_nor_checked(answer):
+    (doc,), _ = run({"problem": "Show it.", "solution": "It is clear.", "answer": answer}, "short_cot")
+    assert doc.text == "Question: Show it.\nAnswer: It is clear."
+    assert "expected_answer" not in doc.metadata
+    kept = text({"problem": "P", "solution": "S", "answer": answer}, "short_cot", not_answers=[])
+    assert kept == f"Question: P\nAnswer: S\nFinal answer: {answer}"
 
 
 # ---------------------------------------------------------------------------------------------------- drops

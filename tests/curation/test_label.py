@@ -175,14 +175,14 @@ def test_a_label_stage_passes_no_documents_on_and_feeds_the_classifier(tmp_path:
 
 
 def test_shipped_prompts_have_one_place_for_the_text() -> None:
-    assert sorted(file.stem for file in SHIPPED.glob("*.txt")) == ["mathematics_value", "rewrite_mathematics"]
+    assert {"mathematics_value", "rewrite_mathematics"} <= {file.stem for file in SHIPPED.glob("*.txt")}
     for file in SHIPPED.glob("*.txt"):
         prompt = read_prompt(Path(find_prompt(file.stem)))
         assert fill(prompt, "a {b} {text} \\frac{1}{2}").count("a {b} {text} \\frac{1}{2}") == 1
 
 
 def test_wrong_prompts_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no prompt 'nowhere'.*shipped prompt \(mathematics_value, rewrite_mathematics\)"):
+    with pytest.raises(ValueError, match=r"no prompt 'nowhere'.*shipped prompt \(.*mathematics_value, .*rewrite_mathematics"):
         read_prompt(Path(find_prompt("nowhere")))
     (tmp_path / "bad.txt").write_text("Grade this.")
     with pytest.raises(ValueError, match=r"\{text\} stands in it 0 times; write it once"):

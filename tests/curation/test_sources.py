@@ -197,6 +197,35 @@ def test_ids_are_the_same_for_any_number_of_ranks_and_no_two_ranks_make_the_same
     assert {"x@one/2024/a.jsonl", "x@one/2025/a.jsonl#2", "x@two/a.jsonl", "one/2025/a.jsonl/3"} <= set(made(1))
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_rows_are_chosen_by_their_columns_and_the_others_are_counted(tmp_path: Path, kind: str) -> None:
+    """Rows as WildChat has them."""
+    rows = [
+        {"id": f"{model}-{language}-{toxic}", "model": model, "language": language, "toxic": toxic, "conversation": "Hi"}
+        for model in ("gpt-4", "gpt-3.5")
+        for language in ("English", "Russian")
+        for toxic in (True, False)
+    ]
+    if kind == "jsonl":
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"conversation": "Hi"}]))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    where = {"language": ("English",), "toxic": (False,), "model": ("gpt-4", "gpt-5")}
+    source = Source(format=kind, path="", columns={"id": "id", "messages": "conversation"}, where=where)
+    book = Book(tmp_path)
+    reader = ReadSource(source, name="s", location=str(tmp_path / f"a.{kind}"), as_records=True, book=book)
+    (document,) = reader.run()
+    assert document.id == "gpt-4-English-False"
+    assert document.metadata["record"] == {"messages": "Hi"}
+    assert book.counts["skipped"] == {"where": 7}
+    assert book.counts.get("unreadable") == ({"records": {"missing_column": 1}} if kind == "jsonl" else None)
+
+
+def test_pages_of_a_warc_have_no_columns_to_be_chosen_by() -> None:
+    with pytest.raises(ValueError, match="where chooses rows by their columns, and a warc has none"):
+        Source(format="warc", path="", where={"language": ("English",)})
+
+
 def test_ids_of_the_only_file_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": "x#2", "text": "1"}\n' + '{"id": "x", "text": "2"}\n' * 2)
     documents, book = read(tmp_path / "a.jsonl", "jsonl")

@@ -55,7 +55,12 @@ def test_each_way_to_find_an_answer_stands_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "choice"),
-    [("So the answer is C.", "C"), ("I choose (D) over (A)... no, (B)", "B"), (r"The answer is $\text{(E)}$", "E"), ("A cat.", "A")],
+    [
+        ("So the answer is C.", "C"),
+        ("I choose (D) over (A)... no, (B)", "B"),
+        (r"The answer is $\text{(E)}$", "E"),
+        ("A cat.", "A"),
+    ],
 )
 def test_a_letter_is_the_named_one_else_the_last_that_stands_alone(text: str, choice: str) -> None:
     assert letter(text) == choice

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from dataset import curate, write_pages, write_tokenizer
+from release_world import bundle, finished_page, found, released  # noqa: F401, fixtures
 from slurm_cluster import cluster  # noqa: F401, a fixture
 
 
