@@ -66,7 +66,7 @@ class Page:
         stage = replace(stage, run=stage.run | {FORECAST: foretell(self.planner.root, stage)})
         if stage.run[FORECAST]["attended_length"] is None:
             self.planner.outside.warn(
-                f"{stage.name}: hours count attention over whole sequences: how long its documents are is known when they are made"
+                f"{stage.name}: hours count attention over whole sequences, as its documents' lengths are not known yet"
             )
         self._check(stage, params)
         if recipe.max_epochs is not None and not stage.is_finished:
