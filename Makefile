@@ -24,8 +24,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two workers, a file of tests at a time: what a file shares is made once.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # On a machine with a GPU, in whatever Python has this project's packages: PYTHON=python3 make gpu-test
 gpu-test:
