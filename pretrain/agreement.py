@@ -2,7 +2,8 @@
 
 A file that each process reads for itself may be there for one and not for another: on a shared file system that lags or fails.
 One that then takes another way than the rest, or ends with an error, leaves them waiting for it for ever. So one process reads,
-decides and tells the others, or all say what they found; what failed on one is raised on all.
+decides and tells the others, or all say what they found; what failed on one is raised on all. What fails between the collectives
+of Megatron's own code, as when memory is short, is not: there the others end when communication tells them that a peer is lost.
 """
 
 from collections.abc import Callable

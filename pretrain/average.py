@@ -17,6 +17,7 @@ from pretrain import cost, preflight
 from pretrain.agreement import first_decides, patient_group
 from pretrain.checkpoint import files
 from pretrain.ending import Failed, SaveFailed
+from pretrain.tokens import check_held_out
 from recipes.manifest import publish, read_manifest
 from recipes.schema import AverageParams, Cluster, Member, Model, Parallelism, TrainParams
 from recipes.stage import Stage, read_stage, report_progress
@@ -51,11 +52,13 @@ def check(stage: Stage) -> Job:
     folders = [Path(stage.input(f"checkpoint/{member.stage}")) for member in params.members]
     for folder in folders:
         _check_model(folder, params)
+    settings = _settings(folders[0])
+    check_held_out(stage, settings)
     return Job(
         stage=stage,
         params=params,
         paths=[_checkpoint(stage, member, folder) for member, folder in zip(params.members, folders, strict=True)],
-        settings=_settings(folders[0]),
+        settings=settings,
         cluster=Cluster.model_validate(stage.run["cluster"]),
         parallelism=Parallelism.model_validate(stage.run.get("parallelism", {})),
     )

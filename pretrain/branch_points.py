@@ -16,14 +16,18 @@ class BranchPoints:
         self.folder = folder
         self.steps: frozenset[int] = frozenset()
         self.read_as: tuple[int, int] | None = None
+        self.told = ""
 
     def now(self) -> frozenset[int]:
-        """Where the file cannot be read, what was known before: training does not end for that."""
+        """Where the file cannot be read, what was known before: training does not end for that. It is told once."""
         try:
             state = (self.folder / RECIPE).stat()
             if (state.st_mtime_ns, state.st_ino) != self.read_as:
-                self.steps = frozenset(read_stage(self.folder).run.get(BRANCH_POINTS, ()))
+                self.steps = frozenset(int(step) for step in read_stage(self.folder).run.get(BRANCH_POINTS, ()))
                 self.read_as = (state.st_mtime_ns, state.st_ino)
-        except (OSError, ValueError) as error:
-            log.warning("%s cannot be read (%s): branch points stay %s", RECIPE, error, sorted(self.steps))
+            self.told = ""
+        except Exception as error:  # whatever somebody has written there
+            if str(error) != self.told:
+                log.warning("%s cannot be read (%s): branch points stay %s", RECIPE, error, sorted(self.steps))
+            self.told = str(error)
         return self.steps

@@ -26,6 +26,11 @@ def begin_segment(folder: Path, **facts: Any) -> None:
     _append(folder / SEGMENTS, {"event": "begin", **facts})
 
 
+def damaged(folder: Path, checkpoint: str, why: list[str]) -> None:
+    """A checkpoint that the next segment did not begin from, though it is newer. Told before it is set aside."""
+    _append(folder / SEGMENTS, {"event": "damaged", "checkpoint": checkpoint, "why": why})
+
+
 def end_segment(folder: Path, step: int | None, reason: str) -> None:
     _append(folder / SEGMENTS, {"event": "end", "step": step, "reason": reason})
 
@@ -84,12 +89,18 @@ def _of(row: dict[str, Any]) -> tuple[int, str | None]:
 
 
 def _segments(folder: Path) -> list[dict[str, Any]]:
+    """`damaged`: the checkpoints that each one passed over, with why."""
     segments: list[dict[str, Any]] = []
+    passed: dict[str, list[str]] = {}  # one that was told and, killed in that moment, not set aside is told again
     for row in read_journal(folder / SEGMENTS):
         event = row.pop("event")
-        if event == "begin":
+        if event == "damaged":
+            passed[row["checkpoint"]] = row["why"]
+        elif event == "begin":
             row["from_step"] = row.pop("step")
-            segments.append({**row, "to_step": None, "ended": KILLED})
+            found = [{"checkpoint": name, "why": why} for name, why in passed.items()]
+            segments.append({**row, "damaged": found, "to_step": None, "ended": KILLED})
+            passed = {}
         elif segments:
             segments[-1] |= {"to_step": row["step"], "ended": row["reason"]}
     return segments

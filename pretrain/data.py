@@ -81,11 +81,6 @@ class HeldOut:
 
     def __init__(self, stage: Stage, name: str, params: TrainParams) -> None:
         prefix = dataset_folder(stage, name) / "validation"
-        if not prefix.with_suffix(".bin").is_file():
-            raise Mistake(
-                f"validation names dataset {name!r}, but it has no held-out split ({prefix}.bin); set validation_share on the "
-                f"tokenize stage of its page, or remove it from `validation`"
-            )
         indexed = IndexedDataset(str(prefix), multimodal=False, mmap=True)
         self.params, self.length = params, params.sequence_length
         num_tokens = int(np.sum(indexed.sequence_lengths, dtype=np.int64))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrain import convert, cost, special_tokens, weights
+from pretrain.checkpoint import find
 from pretrain.ending import Failed
 from pretrain.tokens import special_token_id
 from recipes import exits
@@ -49,6 +50,8 @@ def run(folder: Path) -> int:
     params = ExportParams.model_validate(stage.params)
     checkpoint, kind = _checkpoint(stage, params)
     convert.check_config(Path(stage.input("config")), params.model)
+    if problems := find.damage_found_alone(checkpoint):  # parity would not see it: both models would come from these files
+        raise ValueError(f"the checkpoint {checkpoint} is damaged: {'; '.join(problems)}; make its stage again")
 
     making = stage.folder / f".{HF}.tmp"
     for rest in (making, stage.folder / HF):

@@ -68,6 +68,11 @@ def check_layout(params: TrainParams, parallelism: Parallelism, world_size: int)
     return data_size
 
 
+def check_precision(params: TrainParams, cluster: Cluster) -> None:
+    if params.precision == "fp8" and cluster.device == "cpu":
+        raise ValueError("precision=fp8 needs CUDA and Transformer Engine; on a cluster whose device is cpu use bf16 or fp32")
+
+
 def _check_model(model: Model, parallelism: Parallelism) -> None:
     tensor, pipeline = parallelism.tensor, parallelism.pipeline
     for field in ("num_attention_heads", "num_query_groups", "ffn_hidden_size", "vocab_size"):

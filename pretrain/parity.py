@@ -47,7 +47,7 @@ def compare(load: "Callable[[], GPTModel]", folder: Path, tokenizer: Path, param
     special = [written.encode(token, add_special_tokens=False) for token in params.special_tokens]
     return {
         "dtype": params.dtype,
-        "max_difference": max(differences.values()),
+        "max_difference": largest(differences),
         "cases": differences,
         "tokenizer_agrees": ids == [original.encode(text, add_special_tokens=False).ids for text in TEXTS]
         and special == [[number] for number in range(first_id, first_id + len(special))],
@@ -82,6 +82,11 @@ def difference(trained: Path, exported: Any, tokens: torch.Tensor) -> float:
             theirs = torch.from_numpy(np.fromfile(file, dtype=np.float32, count=portion.numel())).view_as(portion)
             largest = torch.maximum(largest, (theirs - portion).abs_().max())
     return float(largest)
+
+
+def largest(differences: dict[str, float]) -> float:
+    """NaN where any case has one: Python's `max` would keep it only where it comes first."""
+    return float(np.max(list(differences.values())))
 
 
 def _continue(exported: Any, prompt: list[int]) -> list[int]:

@@ -42,8 +42,7 @@ def check(stage: Stage, *, is_ahead: bool = False) -> Job:
     parallelism = Parallelism.model_validate(stage.run.get("parallelism", {}))
     started = int(os.environ.get("WORLD_SIZE", "1"))
     parallel.check_layout(params, parallelism, cluster.nodes * cluster.processes_per_node if is_ahead else started)
-    if params.precision == "fp8" and cluster.device == "cpu":
-        raise ValueError("precision=fp8 needs CUDA and Transformer Engine; on a cluster whose device is cpu use bf16 or fp32")
+    parallel.check_precision(params, cluster)
     vocabulary = tokens.check_tokenizer(Path(stage.input("tokenizer")), params.model.vocab_size)
     tokens.check_datasets(stage, params)
     cadence = Cadence.model_validate(stage.run.get("cadence", {}))

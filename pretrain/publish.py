@@ -1,6 +1,7 @@
 """The end of a training stage: its ledger and its manifest. No torch."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from pretrain.metrics import METRICS, VALIDATION, read_journal
 from pretrain.preflight import Job
 from pretrain.watch import speed
 from recipes import manifest
+from recipes.resume import doubt
 from recipes.stage import write_atomically
+
+log = logging.getLogger(__name__)
 
 
 def publish(job: Job, started: float) -> None:
@@ -28,6 +32,9 @@ def publish(job: Job, started: float) -> None:
     after = [row for row in validation if row["step"] == params.steps]
     checkpoints, measured = files.present(folder), speed(folder)
     reach = ledger.read_index(folder).attended_length
+    proof = {"resume": certificate.certificate(folder)}
+    if told := doubt(proof):
+        log.warning("%s: %s", job.stage.name, told)
     manifest.publish(
         job.stage,
         counts={"steps": params.steps, "tokens": params.steps * job.tokens_per_step},
@@ -47,7 +54,7 @@ def publish(job: Job, started: float) -> None:
             "speed": measured,
             "checkpoint": checkpoints[0].relative_to(folder).as_posix(),
             "kept_steps": sorted(files.step_of(path) for path in checkpoints),
-            "resume": certificate.certificate(folder),
+            **proof,
         },
     )
 

@@ -73,7 +73,8 @@ def check_tokenizer(folder: Path, vocab_size: int) -> Vocabulary:
 
 
 def check_datasets(stage: Stage, params: TrainParams) -> None:
-    """Every dataset of the blend and of validation is there and was tokenized with this stage's tokenizer."""
+    """Every dataset of the blend and of validation is there, has what is read of it, and was tokenized with this stage's
+    tokenizer."""
     tokenizer = Path(stage.input("tokenizer"))
     wanted = tokenizer_hash(tokenizer)
     for name in dict.fromkeys([*params.blend, *params.validation.values()]):
@@ -91,8 +92,24 @@ def check_datasets(stage: Stage, params: TrainParams) -> None:
                 f"dataset {name!r} in {folder} was tokenized with another tokenizer (sha256 {found}) than this stage's "
                 f"{tokenizer} (sha256 {wanted}); tokenize it again with this one"
             )
-        if name in params.blend and not (folder / "train.bin").is_file():
-            raise ValueError(f"dataset {name!r} in {folder} has no train.bin; its tokenize stage made no training documents")
+        missing = [file for file in ("train.bin", "train.idx") if not (folder / file).is_file()]
+        if name in params.blend and missing:
+            raise ValueError(
+                f"dataset {name!r} in {folder} has no {' and no '.join(missing)}; its tokenize stage made no training documents"
+            )
+    check_held_out(stage, params)
+
+
+def check_held_out(stage: Stage, params: TrainParams) -> None:
+    """Every dataset of validation has documents that were held out."""
+    for name in dict.fromkeys(params.validation.values()):
+        for file in ("validation.bin", "validation.idx"):
+            path = Path(stage.input(f"dataset/{name}")) / file
+            if not path.is_file():
+                raise ValueError(
+                    f"validation names dataset {name!r}, but it has no held-out split ({path}); set validation_share on the "
+                    f"tokenize stage of its page, or remove it from `validation`"
+                )
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -50,6 +50,8 @@ def load(page: str, overrides: list[str] | tuple[str, ...] = ()) -> CurateRecipe
 
     Raises ValueError for an unknown page, key, option or value."""
     if page not in pages():
+        if (RECIPES / f"{page}.yaml").is_file() and page.startswith("sweep/"):
+            raise ValueError(f"{page} is a sweep, not a page; call: midtrain sweep {page} (with --run, --submit or --status)")
         raise ValueError(f"there is no page {page!r}; {nearest(page, pages())}")
     content = _compose(page, list(overrides))
     if "page" in content:

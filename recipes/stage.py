@@ -152,6 +152,15 @@ def try_lock(path: Path) -> IO[bytes] | None:
     return file
 
 
+def is_held(stage: Stage) -> bool:
+    """Whether `midtrain run` works on it now, on this machine."""
+    path = stage.folder / LOGS / "lock"
+    held = try_lock(path) if path.is_file() else None
+    if held is not None:
+        held.close()
+    return path.is_file() and held is None
+
+
 def die_with_parent(parent: int) -> None:
     """Ends this process when the process that started it, `parent`, does, however that ends (Linux)."""
     if sys.platform == "linux":

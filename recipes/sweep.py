@@ -24,7 +24,7 @@ POINT = "point"  # the axis of the names that a page gives
 
 @dataclass(frozen=True)
 class Point:
-    """`values`: the swept ones alone, by axis. Points that differ in a `seed` alone have the same `group`."""
+    """`values`: the swept ones alone, by axis. Points that differ in a `seed` alone have the same `group` and `values`."""
 
     name: str
     group: str
@@ -41,16 +41,17 @@ def sweeps() -> list[str]:
 def load_sweep(name: str, overrides: Iterable[str] = ()) -> Sweep:
     """A sweep page, by its name or its file's path; or a page, which the overrides sweep. Overrides go to every point; one of a
     swept axis takes that axis' place. Raises ValueError for what is unknown or no sweep."""
+    content: dict[str, Any]
     if name in pages():
-        content: dict[str, Any] = {"page": name}
-    elif name in sweeps() or (name.endswith((".yaml", ".yml")) and Path(name).is_file()):
-        content = _read(RECIPES / f"{name}.yaml" if name in sweeps() else Path(name))
+        content = {"name": name, "page": name}
+    elif name in sweeps():
+        content = {"name": name, **_read(RECIPES / f"{name}.yaml")}
+    elif name.endswith((".yaml", ".yml")) and Path(name).is_file():
+        content = {"name": Path(name).stem, **_read(Path(name))}
     else:
-        raise ValueError(
-            f"there is no sweep {name!r}; {nearest(name, [*sweeps(), *pages()])}, or the path of a sweep's .yaml file"
-        )
+        raise ValueError(f"there is no sweep, page or .yaml file {name!r}; {nearest(name, [*sweeps(), *pages()])}")
     try:
-        return _with(Sweep.model_validate({"name": Path(name).stem, **content}), overrides)
+        return _with(Sweep.model_validate(content), overrides)
     except ValidationError as error:
         raise ValueError(f"sweep {name}: {explain(error)}") from None
 
@@ -87,38 +88,46 @@ def _with(sweep: Sweep, overrides: Iterable[str]) -> Sweep:
 def points_of(sweep: Sweep) -> list[Point]:
     """In the page's order; the last axis changes first."""
     if not sweep.points and not any(sweep.grid):
-        raise ValueError(
-            f"sweep {sweep.name} sweeps nothing: give an override several values (key=1,2), or write points or a grid"
-        )
+        raise ValueError(f"{sweep.name} sweeps nothing: give an override several values (key=1,2), or write points or a grid")
     grids = [{key: _values(key, given) for key, given in grid.items()} for grid in sweep.grid] or [{}]
     labels = _labels(list(dict.fromkeys(key for grid in grids for key in grid)))
     if len(sweep.points or [""]) * sum(math.prod(map(len, grid.values())) for grid in grids) > MAX_POINTS:
-        raise ValueError(f"sweep {sweep.name} has more than {MAX_POINTS:,} points; sweep fewer values")
+        raise ValueError(f"{sweep.name} has more than {MAX_POINTS:,} points; sweep fewer values")
     found: dict[str, Point] = {}
     for name, own in sweep.points.items():
         _refuse_sweeps(name, own)
-    for (name, own), grid in itertools.product((sweep.points or {"": []}).items(), grids):
+    firsts = _firsts(sweep.points)
+    for name, grid in itertools.product(sweep.points or [""], grids):
         for chosen in itertools.product(*grid.values()):
-            point = _point(sweep, name, own, dict(zip(grid, chosen, strict=True)), labels)
+            point = _point(sweep, name, firsts.get(name, ""), dict(zip(grid, chosen, strict=True)), labels)
             if point.name in found:
-                raise ValueError(f"sweep {sweep.name}: the point {point.name!r} is there twice; take one of its values out")
+                raise ValueError(f"{sweep.name}: the point {point.name!r} is there twice; take one of its values out")
             found[point.name] = point
     groups = [point.group for point in found.values()]
     if sweep.control is not None and sweep.control not in groups:
-        raise ValueError(f"sweep {sweep.name}: control={sweep.control!r} is no point; {nearest(sweep.control, groups)}")
+        raise ValueError(f"{sweep.name}: control={sweep.control!r} is no point; {nearest(sweep.control, groups)}")
     return list(found.values())
 
 
-def _point(sweep: Sweep, name: str, own: list[str], chosen: dict[str, str], labels: dict[str, str]) -> Point:
+def _firsts(points: dict[str, list[str]]) -> dict[str, str]:
+    """By name, the first point that differs from it in a seed alone: the one that it repeats, or itself."""
+    firsts: dict[tuple[str, ...], str] = {}
+    return {
+        name: firsts.setdefault(tuple(override for override in own if not _is_seed(_parse(override)[0])), name)
+        for name, own in points.items()
+    }
+
+
+def _point(sweep: Sweep, name: str, first: str, chosen: dict[str, str], labels: dict[str, str]) -> Point:
     values = {labels[key]: value for key, value in chosen.items() if not _is_seed(key)}
     seeds = {labels[key]: value for key, value in chosen.items() if _is_seed(key)}
     group, repeat = ([f"{label}={value}" for label, value in of.items()] for of in (values, seeds))
     return Point(
         name=" ".join([name, *group, *repeat]).strip() or sweep.page,
-        group=" ".join([name, *group]).strip() or sweep.page,
-        values=({POINT: name} if name else {}) | values,
+        group=" ".join([first, *group]).strip() or sweep.page,
+        values=({POINT: first} if first else {}) | values,
         seeds=seeds,
-        overrides=(*sweep.overrides, *own, *(f"{key}={value}" for key, value in chosen.items())),
+        overrides=(*sweep.overrides, *sweep.points.get(name, []), *(f"{key}={value}" for key, value in chosen.items())),
     )
 
 

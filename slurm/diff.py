@@ -69,7 +69,7 @@ def compare(one: Road, other: Road) -> dict[str, Any]:
     both roads are of datasets and differ."""
     if one.page != other.page and (_holds(one, other.page) or _holds(other, one.page)):
         one, other = _by_page_and_name(one), _by_page_and_name(other)  # a training run and a dataset that it reads
-    other = _with_last_as(one, other)
+    one, other = _with_ends_matched(one, other)
     names = list(dict.fromkeys([*one.stages, *other.stages]))
     same = {name: stage.fingerprint for name, stage in one.stages.items()} == {
         name: stage.fingerprint for name, stage in other.stages.items()
@@ -113,9 +113,12 @@ def _holds(road: Road, page: str) -> bool:
 
 
 def _by_page_and_name(road: Road) -> Road:
-    full = {name: f"{stage.page}/{stage.name}" for name, stage in road.stages.items()}
-    stages = {full[name]: stage for name, stage in road.stages.items()}
-    return Road(road.name, road.page, stages, {full[name]: record for name, record in road.records.items()})
+    return _renamed(road, {name: f"{stage.page}/{stage.name}" for name, stage in road.stages.items()})
+
+
+def _renamed(road: Road, names: dict[str, str]) -> Road:
+    stages = {names.get(name, name): stage for name, stage in road.stages.items()}
+    return Road(road.name, road.page, stages, {names.get(name, name): record for name, record in road.records.items()})
 
 
 def _behind(stage: Stage, seen: dict[str, Stage]) -> Iterator[Stage]:
@@ -127,14 +130,13 @@ def _behind(stage: Stage, seen: dict[str, Stage]) -> Iterator[Stage]:
     yield stage
 
 
-def _with_last_as(one: Road, other: Road) -> Road:
-    """Where each road has another last stage of the same kind (two branches), they are matched under the first one's name."""
+def _with_ends_matched(one: Road, other: Road) -> tuple[Road, Road]:
+    """Where each road has another last stage of the same kind (two branches), they are matched under both names."""
     mine, theirs = list(one.stages)[-1], list(other.stages)[-1]
     if mine in other.stages or theirs in one.stages or one.stages[mine].do != other.stages[theirs].do:
-        return other
-    stages = {mine if name == theirs else name: stage for name, stage in other.stages.items()}
-    records = {mine if name == theirs else name: record for name, record in other.records.items()}
-    return Road(other.name, other.page, stages, records)
+        return one, other
+    both = f"{mine} / {theirs}"
+    return _renamed(one, {mine: both}), _renamed(other, {theirs: both})
 
 
 # ---------------------------------------------------------------------------------------------------- differences

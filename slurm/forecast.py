@@ -5,6 +5,7 @@ Formulas and their sources: pretrain/memory.py, pretrain/cost.py, pretrain/stora
 page's layout and its global batch, and have more or fewer data-parallel ranks.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +88,22 @@ def _recomputing_all(params: TrainParams, parallelism: Parallelism, cluster: Clu
 
 
 def sizes(stages: list[Stage]) -> list[dict[str, Any]]:
-    """All training stages of a page, one after another, on its own GPUs and on SIZES; empty where the cluster has none."""
+    """All training stages of a page, one after another, on its own GPUs and on SIZES; empty where the cluster has none. Where one
+    of SIZES does not divide, the most whole nodes below it that do are told, too."""
     clusters = [Cluster.model_validate(stage.run["cluster"]) for stage in stages]
     if not stages or clusters[0].device != "cuda":
         return []
-    return [_size(stages, gpus, processes_of(clusters[0])) for gpus in sorted({*SIZES, processes_of(clusters[0])})]
+    own, node = processes_of(clusters[0]), clusters[0].processes_per_node
+    nearest = {next(filter(partial(_divides, stages[0]), range(gpus // node * node, 0, -node)), gpus) for gpus in SIZES}
+    return [_size(stages, gpus, own) for gpus in sorted({*SIZES, *nearest, own})]
+
+
+def _divides(stage: Stage, gpus: int) -> bool:
+    params, parallelism, _ = _read(stage)
+    try:
+        return check_layout(params, parallelism, gpus) > 0
+    except ValueError:
+        return False
 
 
 def _size(stages: list[Stage], gpus: int, own: int) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _print_sums(console: Console, record: dict[str, Any]) -> None:
         "documents": disk["documents_bytes"],
         "token files": disk["dataset_bytes"],
         "checkpoints": disk["checkpoint_bytes"],
-        "more of them while training": disk["checkpoint_bytes_while_training"],
+        "further checkpoints while training": disk["checkpoint_bytes_while_training"],
         "exports": disk["export_bytes"],
     }
     told = ", ".join(f"{name} {size(amount)}" for name, amount in parts.items() if amount)
@@ -76,8 +76,8 @@ def _print_sums(console: Console, record: dict[str, Any]) -> None:
         training = f"; training takes {_many(queue['training_nodes'], 'node')}" if queue["training_nodes"] else ""
         array = f", the largest array of {queue['largest_array']:,}" if queue["largest_array"] else ""
         console.print(
-            f"queue: {_many(queue['jobs'], 'job')} of {_many(queue['elements'], 'element')} in all{array}; about "
-            f"{queue['at_once']:,} at once at most{training}",
+            f"queue: {_many(queue['jobs'], 'job')}, arrays counted once ({queue['elements']:,} with all their elements{array}); "
+            f"at most about {queue['at_once']:,} run at once{training}",
             soft_wrap=True,
         )
     done = sum(row["state"] == "done" for row in record["stages"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipes.manifest import read_summary
+from recipes.resume import doubt
 from recipes.stage import Stage, read_stage
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def summary(stage: Stage) -> str:
         words = f"{sum(counts['tokens'].values()):,} tokens"
     elif stage.do == "train":
         words = f"{counts['steps']:,} steps, {counts['tokens']:,} tokens, loss {manifest['details']['loss']['last']:.3f}"
+        words += ", changed by an interruption: midtrain status says how" if doubt(manifest["details"]) else ""
     elif stage.do == "average":
         losses = "  ".join(f"{name} {loss:.3f}" for name, loss in manifest["details"]["validation"].items())
         words = f"{counts['checkpoints']:,} checkpoints  {losses}"

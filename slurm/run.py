@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from recipes.exits import INTERRUPTED
 from recipes.manifest import rank_file
 from recipes.schema import Cluster
 from recipes.stage import (
@@ -35,7 +36,6 @@ from recipes.stage import (
 )
 from slurm.plan import Plan, refuse_problems
 
-INTERRUPTED = 75
 POLL_SECONDS = 0.1
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from pretrain.checkpoint import files as checkpoints
 from pretrain.convert import check_config, check_weights
 from pretrain.memory import check_state_fits
-from pretrain.parallel import check_layout
+from pretrain.parallel import check_layout, check_precision
 from pretrain.special_tokens import extended
 from pretrain.weights import has_weights
 from recipes.load import pages
 from recipes.manifest import read_summary
-from recipes.schema import AverageStage, CurateRecipe, TrainParams, TrainRecipe, nearest, whole_steps
+from recipes.schema import AverageStage, CurateRecipe, TokenizeStage, TrainParams, TrainRecipe, nearest, whole_steps
 from recipes.stage import Input, Stage, is_finished, made
 from slurm.epochs import beyond_limit
 from slurm.forecast import FORECAST, foretell
@@ -51,6 +51,7 @@ class Page:
                     inputs = {"checkpoint": made(stage), "config": base, "tokenizer": tokenizer}
                     params = recipe.export_params.model_dump(mode="json")
                     yield self.planner.stage(recipe, f"export_{end}", "pretrain", "export", params, inputs, self.runs)
+        self._check_held_out()
 
     def _train(self, name: str, branch: str, base: Input, tokenizer: Input) -> Stage:
         recipe = self.recipe
@@ -90,10 +91,23 @@ class Page:
 
     # ------------------------------------------------------------------------------------------------ checks
 
+    def _check_held_out(self) -> None:
+        """The pages of all datasets have been read when this is called."""
+        for name, dataset in self.recipe.validation.items():
+            page = self.planner.recipes[f"curate/{dataset}"]
+            assert isinstance(page, CurateRecipe)
+            *_, tokenize = (spec for spec in page.stages.values() if isinstance(spec, TokenizeStage))
+            if not tokenize.validation_share:
+                self.planner.outside.problem(
+                    f"validation.{name}: dataset {dataset!r} holds no documents out (validation_share of its tokenize stage is "
+                    f"0); set it above 0 on curate/{dataset}, or remove it from `validation`"
+                )
+
     def _check(self, stage: Stage, params: TrainParams) -> None:
         """What training would refuse in its first second, so that it is refused before the queue."""
         recipe = self.recipe
         try:
+            check_precision(params, recipe.cluster)
             data_size = check_layout(params, recipe.parallelism, recipe.cluster.nodes * recipe.cluster.processes_per_node)
             check_state_fits(params, recipe.parallelism, recipe.cluster, data_size)
             if not params.init_from_stage and (Path(stage.input("init")) / "config.json").is_file():

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from recipes.exits import INTERRUPTED
 from slurm.console import complain, console
 from slurm.display import Live
 from slurm.plan import Plan, refuse_problems
-from slurm.run import INTERRUPTED, Runner
+from slurm.run import Runner
 
 
 def walk(planned: Plan, points: Mapping[str, str] | None = None) -> int:

@@ -9,6 +9,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from pretrain import certificate
 from pretrain.agreement import each_finds, first_decides
 from pretrain.checkpoint import files
 from pretrain.parallel import Layout
@@ -41,6 +42,7 @@ def _set_aside(path: Path, folder: Path, problems: list[str]) -> None:
     aside = folder / LOGS / "damaged" / path.name
     shutil.rmtree(aside, ignore_errors=True)
     aside.parent.mkdir(parents=True, exist_ok=True)
+    certificate.damaged(folder, path.name, problems)
     os.replace(path, aside)
     log.warning("checkpoint %s is damaged (%s): set aside as %s, using the one before it", path.name, "; ".join(problems), aside)
 
@@ -52,8 +54,14 @@ def damage(path: Path, layout: Layout) -> list[str]:
     if problem:
         return [problem]
     mine = sorted(wanted)[layout.rank :: layout.world_size]
-    found = each_finds(lambda: [told for name in mine if (told := _damage_of(path / name, wanted[name]))])
+    found = each_finds(lambda: _damages(path, mine, wanted))
     return [told for part in found for told in part]
+
+
+def damage_found_alone(path: Path) -> list[str]:
+    """As `damage`, by a process that has joined no others: it hashes every file."""
+    wanted, problem = _hashes(path)
+    return [problem] if problem else _damages(path, sorted(wanted), wanted)
 
 
 def _hashes(path: Path) -> tuple[dict[str, str], str]:
@@ -64,6 +72,10 @@ def _hashes(path: Path) -> tuple[dict[str, str], str]:
         return dict(files.complete(path)["files"]), ""
     except (ValueError, KeyError, TypeError):
         return {}, f"{files.COMPLETE} cannot be read"
+
+
+def _damages(path: Path, names: list[str], wanted: dict[str, str]) -> list[str]:
+    return [told for name in names if (told := _damage_of(path / name, wanted[name]))]
 
 
 def _damage_of(file: Path, sha256: str) -> str:

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from megatron.core import parallel_state
+from megatron.core.dist_checkpointing.core import CheckpointingConfig, save_config
 from megatron.core.dist_checkpointing.mapping import ShardedTensor
+from megatron.core.dist_checkpointing.state_dict_utils import save_preprocess
 from megatron.core.dist_checkpointing.strategies.async_utils import AsyncRequest
 from megatron.core.dist_checkpointing.strategies.base import AsyncSaveShardedStrategy
 from megatron.core.dist_checkpointing.strategies.fully_parallel import FullyParallelSaveStrategyWrapper
@@ -30,7 +32,6 @@ from megatron.core.dist_checkpointing.strategies.torch import (
 )
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
 
-from pretrain import drift
 from pretrain.agreement import each_finds, first_decides
 from pretrain.checkpoint import files
 from pretrain.checkpoint.state import metadata, sharded_state
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from megatron.core.optimizer.optimizer import MegatronOptimizer
 
     from pretrain.ema import Ema
+
+COMMON = "common.pt"  # what is no tensor: written by the first process
+FORMAT = ("torch_dist", 1)
 
 
 @dataclass
@@ -81,14 +85,16 @@ class Saver:
         about = metadata()
         state = sharded_state(chunks, optimizer, about, ema, is_loading=False)
         state["step"] = step
-        recorded = {name: value for name, value in about.items() if name != "dp_cp_group"}
+        state["content_metadata"] = {name: value for name, value in about.items() if name != "dp_cp_group"}
+        # the steps of dist_checkpointing.save, in which the first process would fail alone while the others wait for it
+        shards, common = save_preprocess(state)
         try:
-            first_decides(lambda: files.begin(self.folder, step))
-            request = drift.begin_saving(state, making, strategy, recorded)
-        except (OSError, RuntimeError) as error:  # the first process writes common.pt here
+            first_decides(lambda: torch.save(common, files.begin(self.folder, step) / COMMON))
+        except (OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "iostream" not in str(error):  # torch's word for a full disk
                 raise
             raise _failed(step, error) from error
+        request = strategy.async_save(shards, making)
         self.pending = _Pending(step, making, digest, request, self.writer.submit(self._write, making, request))
         if not self.is_async:
             self.finish()
@@ -124,7 +130,8 @@ class Saver:
         """The first process calls this."""
         making = pending.making
         rewrite_metadata(making / ".metadata")
-        rewrite_common(making / "common.pt")
+        rewrite_common(making / COMMON)
+        save_config(CheckpointingConfig(*FORMAT), str(making))
         hashes = {name: sha256 for hashed in written for name, sha256 in hashed.items()}
         hashes |= {file.name: file_hash(file) for file in making.iterdir() if file.name not in hashes}
         return files.publish(making, self.folder, pending.step, hashes, pending.digest)
@@ -148,7 +155,7 @@ class _InProcessSave(AsyncSaveShardedStrategy):
     """Megatron's torch_dist format, written by torch's FileSystemWriter in this process."""
 
     def __init__(self, *, copies: bool) -> None:
-        super().__init__("torch_dist", 1)
+        super().__init__(*FORMAT)
         self.copies = copies
 
     @property

@@ -7,6 +7,7 @@ from recipes.report.figures import clean, decimal, is_number, share, whole, word
 from recipes.report.funnel import Dataset
 from recipes.report.record import Record
 from recipes.report.training import Checkpoint, Run
+from recipes.resume import doubt
 
 MAX_EPOCHS = 4  # up to four, repeated tokens are worth about as much as new ones (Muennighoff et al. 2023, section 5)
 MAX_SHARE_DIFFERENCE = 0.01  # between a blend's asked and delivered share
@@ -105,6 +106,8 @@ def _training(run: Run) -> list[Concern]:
         skipped = _many(guards.get("skipped_steps", 0), "step", "steps")
         text = f"guards went back {times} and left the updates of {skipped} out: guards.jsonl says why"
         concerns.append(Concern(run.record.name, text))
+    if told := doubt(run.record.at("details")):
+        concerns.append(Concern(run.record.name, clean(told)))
     if run.metrics is None:
         concerns.append(Concern(run.record.name, "its loss by step (metrics.jsonl) is not there; no curve is drawn"))
     elif run.metrics.num_damaged:

@@ -28,6 +28,7 @@ def _number_of_tokens(given: Any) -> Any:
 
 
 Tokens = Annotated[int, BeforeValidator(_number_of_tokens), Field(gt=0)]
+TokensOrZero = Annotated[int, BeforeValidator(_number_of_tokens), Field(ge=0)]
 
 
 def whole_steps(tokens: int, tokens_per_step: int) -> int:
@@ -72,7 +73,7 @@ class Cadence(Strict):
     log_every_steps: Positive = 10
     checkpoint_every_steps: Positive = 1000
     keep_checkpoints: Positive = 2
-    keep_every_tokens: NotNegative = 0  # one checkpoint at each multiple is kept for ever; 0: only the newest are
+    keep_every_tokens: TokensOrZero = 0  # one checkpoint at each multiple is kept for ever; 0: only the newest are
     save: Literal["sync", "async"] = "sync"  # async: training goes on while a copy in host memory is written
     validate_every_steps: NotNegative = 0  # 0: only before the first step and at the end
     observers: list[Literal["tensorboard", "wandb"]] = []  # mirrors of the journals; each is an extra of the package

@@ -17,8 +17,10 @@ def seconds_of(duration: str) -> int:
 
 
 def _as_written(given: Any) -> Any:
-    """YAML takes an unquoted 24:00:00 for a number in base 60."""
+    """YAML takes an unquoted 24:00:00 for a number in base 60; sbatch would take a number for minutes."""
     if isinstance(given, int) and not isinstance(given, bool):
+        if given < 3600:
+            raise ValueError(f'{given} may be minutes or seconds; write the time limit in quotes, as "00:30:00" or "1-00:00:00"')
         return f"{given // 3600:02d}:{given // 60 % 60:02d}:{given % 60:02d}"
     return given
 

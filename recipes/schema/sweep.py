@@ -22,9 +22,9 @@ Grid = dict[Name, Annotated[list[SweepValue], Field(min_length=1)] | Name]
 
 class Sweep(Strict):
     """Points are those of `points`, or of the grid, or of both multiplied. A list of grids is their union. An axis called `seed`
-    repeats points: results are then means with their spread."""
+    repeats points, and so do points that differ in a seed alone: results are then means with their spread."""
 
-    name: Name  # of its file, or of the page where the command line alone says what is swept
+    name: Name  # as it is asked for: sweep/NAME, or the page that the command line sweeps; of a file elsewhere its own
     page: Name
     overrides: list[Name] = []  # of every point
     points: dict[Name, list[Name]] = {}  # name: its overrides

@@ -5,17 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recipes.schema.average import Averaged, AverageParams, AverageStage, Member, members
-from recipes.schema.base import (
-    Cadence,
-    Model,
-    Name,
-    Parallelism,
-    Positive,
-    PositiveFloat,
-    Strict,
-    nearest,
-    whole_steps,
-)
+from recipes.schema.base import Cadence, Model, Name, Parallelism, Positive, PositiveFloat, Strict, nearest, whole_steps
 from recipes.schema.cluster import Cluster
 from recipes.schema.guards import Guards
 from recipes.schema.learning_rate import LearningRate
@@ -263,6 +253,18 @@ class TrainRecipe(Strict):
             self.members_of(name)
         except ValueError as error:
             raise ValueError(f"stages.{name}: {error}") from None
+
+    @model_validator(mode="after")
+    def _each_has_a_name_of_its_own(self) -> Self:
+        owners = {"report": "the page's report"}
+        for name in self.stages:
+            for branch, run in self.runs_of(name).items():
+                exports = [f"export_{self.end_name(name, branch)}"] if name in self._last_stages else []
+                told = f"stages.{name}" if run == name else f"stages.{name} of branches.{branch}"
+                for made in (run, *exports):
+                    if owners.setdefault(made, told) != told:
+                        raise ValueError(f"{owners[made]} and {told} would both make {made!r}; rename one of them")
+        return self
 
     @model_validator(mode="after")
     def _export_has_its_weights(self) -> Self:

@@ -23,8 +23,9 @@ SIGNS = {"ok": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]–[/]
 @tells_mistakes
 def doctor(overrides: tuple[str, ...], root: str, seconds: float, json_: bool) -> None:
     """Is the cluster what its page says? From a login node, a line a check, with what mends it: partitions, limits, array size,
-    nodes, a root that all nodes see, Python there, GPUs, an all-reduce over two nodes. Submits one small job of a minute for each
-    kind of nodes. Exit status 1 if something failed, 2 if the page must say more.
+    nodes, a root that all nodes see, Python there, GPUs, an all-reduce over two nodes. Submits a small job of a minute to the
+    nodes of curation, and one to those of training where these are others. Exit status 1 if something failed, 2 if the page must
+    say more or no Slurm answers.
 
     \b
     midtrain doctor cluster=h100 --root /scratch/me/runs
@@ -42,7 +43,7 @@ def doctor(overrides: tuple[str, ...], root: str, seconds: float, json_: bool) -
     if json_:
         print_json({"checks": [asdict(check) for check in checks], "ok": all(check.verdict != "failed" for check in checks)})
     wrong = {check.name for check in checks if check.verdict == "failed"}
-    sys.exit(2 if "page" in wrong else 1 if wrong else 0)
+    sys.exit(2 if wrong & {"page", "Slurm"} else 1 if wrong else 0)
 
 
 def _tell(text: str) -> None:

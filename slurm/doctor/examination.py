@@ -10,15 +10,20 @@ from recipes.stage import try_lock
 from slurm.doctor import job, probe, promises
 from slurm.doctor.check import Check, failed, passed, skipped
 from slurm.doctor.verdicts import judge
-from slurm.queue.ask import ask
+from slurm.queue.ask import NoSlurm, Refused, ask
 
 
 def examine(cluster: Cluster, root: Path, *, seconds: float, tell: Callable[[str], None]) -> Iterator[Check]:
-    """`tell` hears what takes time. NoSlurm where there is none."""
+    """`tell` hears what takes time. Where there is no Slurm no more can be asked."""
     of_page = list(promises.check_page(cluster))
     yield from of_page
-    version = ask(["scontrol", "--version"]).strip()
-    ask(["scontrol", "ping"])
+    try:
+        version = ask(["scontrol", "--version"]).strip()
+        ask(["scontrol", "ping"])
+    except (NoSlurm, Refused) as error:
+        told, _, mend = " ".join(str(error).split()).partition("; ")
+        yield failed("Slurm", told, mend or "check SLURM_CONF, or ask the site: `scontrol ping` must answer")
+        return
     yield passed("Slurm", f"{version} answers")
     of_site = list(promises.check_site(cluster, cluster.slurm or Slurm()))
     yield from of_site

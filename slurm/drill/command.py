@@ -41,7 +41,11 @@ SHORT_DEMO = (  # one dataset, one branch, few steps: it is about jobs, and each
 @click.argument("overrides", nargs=-1, type=OverrideType())
 @click.option("--fault", "faults", multiple=True, metavar="NAME", help="Only this one; may be given several times.")
 @click.option(
-    "--room", "rooms", multiple=True, type=click.Choice(["curation", "pretrain"]), help="Strike only stages of this room."
+    "--room",
+    "rooms",
+    multiple=True,
+    type=click.Choice(["curation", "pretrain"]),
+    help="Strike only data's stages (curation) or training's (pretrain).",
 )
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep results here; else a temporary folder is used and removed.")
 @as_json

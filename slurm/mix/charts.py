@@ -44,13 +44,15 @@ def predicted_svg(fitted: Fit, target: TargetFit, own: np.ndarray) -> Markup:
     return svg("plot", f"{target.name}: predicted and came", described, WIDTH, HEIGHT, parts)
 
 
-def effects_svg(effects: Sequence[Effect]) -> Markup:
-    """A row a source: the change of the objective with its interval. Left of 0 is better."""
+def effects_svg(effects: Sequence[Effect], better: str) -> Markup:
+    """A row a source: the change of the objective with its interval. Left of 0 is better, and right where it is to become
+    higher."""
+    side = "right" if better == "higher" else "left"
     height = len(effects) * ROW + TOP + BOTTOM + 8
     reach = np.array([0.0, *(end for effect in effects for end in (effect.low, effect.high, effect.change))])
     x = make_axis(float(reach.min()), float(reach.max()), start=12, end=WIDTH - RIGHT, num_ticks=5, widen=True)
     y = Axis(0.1, 0.9, height - BOTTOM, TOP, step=2.0)  # without ticks
-    parts = axes(x, y, x_label="change of the objective (left is better)", y_label="")
+    parts = axes(x, y, x_label=f"change of the objective ({side} is better)", y_label="")
     parts += upright(x, y, 0.0, "mark strong")
     for i, effect in enumerate(effects):
         place, colour = TOP + i * ROW, 0 if effect.is_noise else LAW
@@ -63,7 +65,7 @@ def effects_svg(effects: Sequence[Effect]) -> Markup:
     return svg("plot", "Effect of each source", described, WIDTH, height, parts)
 
 
-def slice_svg(fitted: Fit, importance: dict[str, float], region: Region, proposal: Proposal, source: str) -> Markup:
+def slice_svg(fitted: Fit, importance: dict[str, float], region: Region, proposal: Proposal, source: str, better: str) -> Markup:
     """The objective as one share goes from the lowest to the highest that was run, the others in the own proportions. Runs
     are drawn as far from the law as they came, at their share (partial residuals)."""
     i, runs = fitted.table.sources.index(source), fitted.table.shares
@@ -74,7 +76,9 @@ def slice_svg(fitted: Fit, importance: dict[str, float], region: Region, proposa
     came = np.sum([importance[t.name] * t.values for t in fitted.targets if t.name in importance], axis=0)
     came = came - objective(runs) + objective(_along(proposal.own, i, runs[:, i]))
     x, y = _axes(shares, np.concatenate([came, law]), is_share=True)
-    parts = axes(x, y, x_label=f"share of {source}", y_label="objective (lower is better)")
+    parts = axes(
+        x, y, x_label=f"share of {source}", y_label=f"objective ({'higher' if better == 'higher' else 'lower'} is better)"
+    )
     clipped = np.clip(band, y.low, y.high)
     edge = [*zip(shares, clipped[1]), *reversed(list(zip(shares, clipped[0])))]
     parts.append(f'<path class="bar c{LAW}" fill-opacity="0.15" d="{_path(edge, x, y)}Z"/>')

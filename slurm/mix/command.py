@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from slurm.mix.fit import Fit
     from slurm.mix.proposal import Proposal
     from slurm.mix.region import Region
+    from slurm.mix.sought import Importance
     from slurm.mix.table import Table
 
 LAW_NAMES = ("best", "constant", "linear", "log_linear", "gaussian", "boosting")
@@ -37,19 +38,25 @@ max_epochs = click.option(
     "--max-epochs", type=float, help="Times that a source's tokens may be seen; the page's max_epochs, else 4."
 )
 for_tokens = click.option(
-    "--for-tokens", metavar="20B", help="Length of the run that the blend is for, which limits shares; the runs' own."
+    "--for-tokens",
+    metavar="20B",
+    help="Length of the training that the blend is for: a source of few tokens is limited to what it has.",
 )
 
 
 @mix.command()
 @takes_page
 @click.option("--stage", "stage", help="Training run whose blend is searched (decay_short); the page's last one.")
-@click.option("--points", type=click.IntRange(min=1), help="Blends to draw; 6 a source.")
-@click.option("--repeats", type=click.IntRange(min=1), default=4, help="Runs of the own blend with seeds of their own: 4.")
+@click.option("--points", type=click.IntRange(min=1), help="Blends to draw; without it, 6 for each source.")
+@click.option("--repeats", type=click.IntRange(min=1), default=4, show_default=True, help="Runs of the own blend, a seed each.")
 @click.option(
-    "--concentration", type=float, default=20.0, help="Nearness to the own blend: a share p deviates by √(p(1−p)/(1+this))."
+    "--concentration",
+    type=float,
+    default=20.0,
+    show_default=True,
+    help="The higher, the nearer draws are to the own blend: at 20, an own share of 0.3 becomes 0.2 to 0.4 in two of three.",
 )
-@click.option("--seed", type=int, default=0, help="Of the draws.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draws.")
 @limit
 @max_epochs
 @for_tokens
@@ -102,18 +109,19 @@ class Asked:
     law: str
     targets: tuple[str, ...]
 
-    def read(self) -> tuple["Table", dict[str, float]]:
-        """The runs, and what is sought with its weights."""
-        from slurm.mix.proposal import importances
+    def read(self) -> tuple["Table", "Importance"]:
+        """The runs, and what is sought with its weights; nothing where no target is named."""
+        from slurm.mix.sought import importances
         from slurm.mix.table import read_table
 
-        table = read_table(self.runs, self.root)
-        return table, importances(self.targets, list(table.targets))
+        importance = importances(self.targets)
+        return read_table(self.runs, self.root, list(importance)), importance
 
-    def fit(self, table: "Table", importance: dict[str, float], *, with_intervals: bool = True) -> "Fit":
+    def fit(self, table: "Table", importance: "Importance", *, with_intervals: bool = True) -> "Fit":
         from slurm.mix.fit import REPLICATES, fit
 
-        return fit(table, list(importance), law=self.law, replicates=REPLICATES if with_intervals else 0)
+        targets = list(importance or table.targets)
+        return fit(table, targets, law=self.law, replicates=REPLICATES if with_intervals else 0)
 
 
 def reads_runs(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -125,13 +133,13 @@ def reads_runs(command: Callable[..., Any]) -> Callable[..., Any]:
         "targets",
         multiple=True,
         metavar="NAME[=WEIGHT]",
-        help="What is to become low; with a negative weight, high. All alike.",
+        help="What is to become low, a loss; with a negative weight high, a score (gsm8k=-1). Without it, all losses alike.",
     )
     @click.option(
         "--law",
         type=click.Choice(LAW_NAMES),
         default="best",
-        help="best: of each target the one with the lowest error out of fold.",
+        help="best: of each target the one with the lowest error out of fold, chosen again in each draw of the bootstrap.",
     )
     @under_root
     @tells_mistakes
@@ -195,9 +203,8 @@ def propose_command(asked: Asked, out: Path | None, json_: bool, **options: Any)
     record = describe_proposal(fitted, proposal, importance)
     blend = written(fitted.table.blend(proposal.blend))
     if out is not None:
-        sought = ", ".join(f"{weight:.3g} x {name}" for name, weight in importance.items())
         is_branch = out.absolute().parent.name == "branch"
-        page = blend_page(fitted.table, proposal, f"{asked.runs} for low {sought}", out.stem, is_branch=is_branch)
+        page = blend_page(fitted.table, proposal, asked.runs, importance, out.stem, is_branch=is_branch)
         write_atomically(out, page.encode())
     if json_:
         print_json(record)
@@ -225,7 +232,7 @@ def plot_command(asked: Asked, out: Path, **options: Any) -> None:
 
 def _propose(
     asked: Asked, *, against: str | None, limits_: tuple[str, ...], max_epochs: float | None, for_tokens: str | None
-) -> tuple["Fit", dict[str, float], "Region", "Proposal"]:
+) -> tuple["Fit", "Importance", "Region", "Proposal"]:
     import yaml
 
     from recipes.load import RECIPES
@@ -235,8 +242,10 @@ def _propose(
     from slurm.mix.proposal import propose
     from slurm.mix.region import region
     from slurm.mix.sample import own_blend
+    from slurm.mix.sought import all_alike
 
     table, importance = asked.read()
+    importance = importance or all_alike(asked.runs, list(table.targets), are_losses=table.are_losses)
     if (for_tokens or max_epochs) and not table.stages:
         raise ValueError(f"{asked.runs} does not say how many tokens a source has; use --limit in place of epochs")
     if against is None and not table.has_repeats:

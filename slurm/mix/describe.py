@@ -5,6 +5,7 @@ from typing import Any
 from slurm.mix.fit import Fit
 from slurm.mix.noise import Noise
 from slurm.mix.proposal import Proposal
+from slurm.mix.sought import Importance, better, in_words
 
 
 def describe_fit(fitted: Fit) -> dict[str, Any]:
@@ -13,6 +14,7 @@ def describe_fit(fitted: Fit) -> dict[str, Any]:
         "runs": len(table.names),
         "blends": int(table.blend_of_run.max()) + 1,
         "sources": table.sources,
+        "unfinished": table.unfinished,
         "targets": [
             {
                 "name": target.name,
@@ -40,7 +42,7 @@ def describe_noise(noise: Noise) -> dict[str, Any]:
     }
 
 
-def describe_proposal(fitted: Fit, proposal: Proposal, importance: dict[str, float]) -> dict[str, Any]:
+def describe_proposal(fitted: Fit, proposal: Proposal, importance: Importance) -> dict[str, Any]:
     table = fitted.table
     return {
         "verdict": proposal.verdict,
@@ -52,6 +54,8 @@ def describe_proposal(fitted: Fit, proposal: Proposal, importance: dict[str, flo
         "own": table.blend(proposal.own),
         "blend": table.blend(proposal.blend),
         "importance": importance,
+        "sought": in_words(importance),
+        "better": better(importance),
         "noise": describe_noise(proposal.noise),
         "effects": [
             {"source": e.source, "change": e.change, "low": e.low, "high": e.high, "is_noise": e.is_noise}

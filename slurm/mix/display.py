@@ -11,14 +11,23 @@ from slurm.mix.proposal import MOVE
 
 def print_fit(console: Console, record: dict[str, Any]) -> None:
     console.print(f"{record['runs']} runs of {record['blends']} blends of {', '.join(record['sources'])}")
+    if record["unfinished"]:
+        console.print(f"left out, not finished: {escape(', '.join(record['unfinished']))}")
     table = _table("target", "law", "error", "explained", "rank", "noise of seeds", "share of variance")
     for target in record["targets"]:
         for i, score in enumerate(sorted(target["scores"], key=lambda score: score["error"])):
             chosen = score["law"] == target["law"]
-            row = [score["law"], _figure(score["error"]), f"{score['explained']:.0%}", f"{score['rank']:.2f}"]
+            row = [
+                score["law"] + (" ★" if chosen else ""),
+                _figure(score["error"]),
+                f"{score['explained']:.0%}",
+                f"{score['rank']:.2f}",
+            ]
             row = [f"[bold]{cell}[/]" if chosen else cell for cell in row]
             table.add_row(escape(target["name"]) if i == 0 else "", *row, *(_noise(target["noise"]) if i == 0 else ("", "")))
     console.print(table)
+    is_asked = all(len(target["scores"]) == 1 for target in record["targets"])
+    console.print(f"★ {'the law that --law asks for' if is_asked else 'the law that is used, as its error is the lowest'}")
     console.print("error: root mean square of predictions of blends that a law has not seen, all laws on the same folds")
     for target in record["targets"]:
         if target["noise"]["deviation"] is None:
@@ -40,11 +49,12 @@ def print_proposal(console: Console, record: dict[str, Any]) -> None:
             f"{effect['low']:+.2g} to {effect['high']:+.2g} {told}".rstrip(),
         )
     console.print(table)
-    sought = ", ".join(f"{weight:.3g} × {escape(name)}" for name, weight in record["importance"].items())
+    console.print("[dim]effects are of one source at a time, the others giving way alike: they do not add up to the gain[/]")
     colour = "green" if record["verdict"] == "gain" else "yellow"
     interval = f"95 % interval {_figure(record['low'])} to {_figure(record['high'])}"
-    console.print(f"sought: {sought}, low")
-    console.print(f"[{colour}]{record['verdict']}[/]: {_figure(record['gain'])} lower than the own blend is expected, {interval}")
+    gain = f"{_figure(record['gain'])} {record['better']} than the own blend is expected"
+    console.print(f"sought: {escape(record['sought'])}")
+    console.print(f"[{colour}]{record['verdict']}[/]: {gain}, {interval}")
     if record["why_noise"]:
         console.print(f"noise, because {record['why_noise']}")
     for remark in record["remarks"]:

@@ -6,9 +6,10 @@ from slurm.mix.describe import describe_fit, describe_proposal
 from slurm.mix.fit import Fit
 from slurm.mix.proposal import MOVE, Proposal
 from slurm.mix.region import Region
+from slurm.mix.sought import Importance, as_told, better
 
 
-def render(told: str, fitted: Fit, importance: dict[str, float], region: Region, proposal: Proposal) -> str:
+def render(told: str, fitted: Fit, importance: Importance, region: Region, proposal: Proposal) -> str:
     """`told`: what the runs are. The same runs give the same bytes."""
     return sheet(
         "mix.html.j2",
@@ -17,6 +18,9 @@ def render(told: str, fitted: Fit, importance: dict[str, float], region: Region,
         proposal=describe_proposal(fitted, proposal, importance),
         move=MOVE,
         predicted=[(target.name, predicted_svg(fitted, target, proposal.own)) for target in fitted.targets],
-        effects=effects_svg(proposal.effects),
-        slices=[(name, slice_svg(fitted, importance, region, proposal, name)) for name in fitted.table.sources],
+        effects=effects_svg(proposal.effects, better(importance)),
+        slices=[
+            (name, slice_svg(fitted, as_told(importance), region, proposal, name, better(importance)))
+            for name in fitted.table.sources
+        ],
     )

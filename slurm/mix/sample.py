@@ -19,6 +19,7 @@ from slurm.plan import Plan
 CONCENTRATION = 20.0
 POINTS_PER_SOURCE = 6
 REPEATS = 4
+OWN = "own"
 PATIENCE = 2000  # draws a blend that is kept
 
 
@@ -82,14 +83,15 @@ def draw(own: np.ndarray, within: Limits, number: int, *, concentration: float =
 
 
 def sweep_page(page: str, overrides: Sequence[str], middle: Centre, blends: np.ndarray, *, repeats: int) -> dict[str, object]:
-    """A page of recipes/sweep: the own blend `repeats` times with seeds of their own, then the drawn ones."""
+    """A page of recipes/sweep: the own blend `repeats` times with seeds of their own, which a sweep tells as one with its spread,
+    then the drawn ones."""
     points: dict[str, list[str]] = {}
     for i in range(repeats):
         seed = [f"{middle.key}.seed={middle.stage.params['seed'] + i}"] if i else []
-        points[f"own_{i + 1}"] = [_override(middle, middle.blend), *seed]
+        points[f"own_{i + 1}" if i else OWN] = [_override(middle, middle.blend), *seed]
     for i, blend in enumerate(blends, 1):
         points[f"drawn_{i:03d}"] = [_override(middle, blend)]
-    return {"page": page, "overrides": list(overrides), "points": points, "metrics": ["validation"], "control": "own_1"}
+    return {"page": page, "overrides": list(overrides), "points": points, "metrics": ["validation"], "control": OWN}
 
 
 def _override(middle: Centre, blend: np.ndarray) -> str:

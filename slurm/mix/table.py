@@ -19,25 +19,32 @@ from slurm.leaves import flat
 
 DIGITS = 6  # of a share: two blends that agree in them are one blend
 BLEND = "blend."  # of a column that holds the share of a source
+LOSS = "loss"  # of such a column, or of those below it, low is good
 NO_TARGETS = ("name", "seed")
 
 
 @dataclass(frozen=True)
 class Table:
     """`shares` (runs, sources) sum to 1 by row; `targets` hold a figure a run. Rows of one blend differ by their seed alone.
-    `stages` made the runs; none where the table was read from a file."""
+    `stages` made the runs; none where the table was read from a file. `unfinished`: points of a sweep that are left out."""
 
     names: list[str]
     sources: list[str]
     shares: np.ndarray
     targets: dict[str, np.ndarray]
     stages: list[Stage] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
 
     @property
     def blend_of_run(self) -> np.ndarray:
         """(runs,) numbers of distinct blends, in the order in which they come first."""
         numbers: dict[tuple[float, ...], int] = {}
         return np.array([numbers.setdefault(tuple(row), len(numbers)) for row in self.shares.round(DIGITS).tolist()])
+
+    @property
+    def are_losses(self) -> bool:
+        """Low is good of all targets: what runs have measured on held-out text, and columns `loss` and `loss.NAME` of a file."""
+        return bool(self.stages) or all(name.partition(".")[0] == LOSS for name in self.targets)
 
     @property
     def has_repeats(self) -> bool:
@@ -60,31 +67,42 @@ class Table:
         return {source: float(share) for source, share in zip(self.sources, shares)}
 
 
-def read_table(given: str, root: Path) -> Table:
+def read_table(given: str, root: Path, wanted: Sequence[str] = ()) -> Table:
     """`given`: a sweep (sweep/NAME or its .yaml file), a file of .csv or .jsonl, or PAGE/STAGE, whose finished runs under `root`
-    are read."""
+    are read. `wanted`: the targets that are asked for; (): all."""
     path = Path(given)
     if path.suffix in (".csv", ".jsonl"):
         if not path.is_file():
             raise ValueError(f"{given}: there is no such file")
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file)) if path.suffix == ".csv" else [json.loads(line) for line in file if line.strip()]
-        return _from_rows(given, rows)
+        return _from_rows(given, rows, wanted)
     if given.startswith("sweep/") or path.suffix in (".yaml", ".yml"):
-        return _from_sweep(given)
-    return table_of(given, _stages_named(given, root))
+        table = _from_sweep(given)
+    else:
+        table = table_of(given, _stages_named(given, root))
+    _refuse_unknown(wanted, list(table.targets))
+    return table
+
+
+def _refuse_unknown(wanted: Sequence[str], targets: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in targets:
+            raise ValueError(f"--target {name}: the runs have no {name!r}; they have {', '.join(targets)}")
 
 
 # ---------------------------------------------------------------------------------------------------- files
 
 
-def _from_rows(given: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """Columns `blend.SOURCE` are shares; `name` and `seed` are names; all else are targets. JSONL may nest them:
-    {"blend": {"web": 0.7, "qa": 0.3}, "loss": {"web": 2.1}}."""
+def _from_rows(given: str, rows: Sequence[dict[str, Any]], wanted: Sequence[str]) -> Table:
+    """Columns `blend.SOURCE` are shares; `name` and `seed` are names; all else are targets: those that are wanted, or all that
+    are not text. JSONL may nest them: {"blend": {"web": 0.7, "qa": 0.3}, "loss": {"web": 2.1}}."""
     leaves = [flat(row) for row in rows]
     columns = list(dict.fromkeys(column for row in leaves for column in row))
     sources = [column.removeprefix(BLEND) for column in columns if column.startswith(BLEND)]
-    targets = [column for column in columns if not column.startswith(BLEND) and column not in NO_TARGETS]
+    others = [column for column in columns if not column.startswith(BLEND) and column not in NO_TARGETS]
+    _refuse_unknown(wanted, others)
+    targets = list(wanted) or [column for column in others if not _is_text([row.get(column) for row in leaves])]
     if not sources or not targets:
         raise ValueError(
             f"{given} has the columns {', '.join(columns) or 'none'}; it needs a share of each source ({BLEND}SOURCE) and at "
@@ -96,6 +114,19 @@ def _from_rows(given: str, rows: Sequence[dict[str, Any]]) -> Table:
     figures = {target: [_figure(given, i, target, row.get(target)) for i, row in enumerate(leaves)] for target in targets}
     names = [str(row.get("name") or f"run {i}") for i, row in enumerate(leaves, 1)]
     return _table(given, names, sources, shares, figures)
+
+
+def _is_text(values: Sequence[Any]) -> bool:
+    """Words in every row: a note, a date, a checkpoint's path. A column of figures with one that is broken is none."""
+    return all(isinstance(value, str) and value and not _is_number(value) for value in values)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _figure(given: str, row: int, column: str, value: Any) -> float:
@@ -125,10 +156,10 @@ def _stages_named(given: str, root: Path) -> dict[str, Stage]:
 
 
 def _from_sweep(given: str) -> Table:
-    """Points that are not finished are left out."""
     from slurm.sweep.plan import plan_sweep
 
     runs: dict[str, Stage] = {}
+    unfinished = []
     for planned in plan_sweep(given).points:
         if len(planned.ends) != 1:
             raise ValueError(
@@ -137,9 +168,11 @@ def _from_sweep(given: str) -> Table:
         end = next(iter(planned.ends.values()))
         if end.is_finished:
             runs[planned.point.name] = read_stage(end.folder)
+        else:
+            unfinished.append(planned.point.name)
     if not runs:
         raise ValueError(f"{given}: no point is finished; make them with: midtrain sweep {given} --run")
-    return table_of(given, runs)
+    return replace(table_of(given, runs), unfinished=unfinished)
 
 
 def table_of(given: str, named: Mapping[str, Stage]) -> Table:

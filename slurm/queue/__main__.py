@@ -14,9 +14,10 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--elements", type=int, default=1, help="of the whole array: element e does ranks e, e + N, ...")
+    parser.add_argument("--failed-line", default="", help="of the site's environment: the job ends and says so")
     asked = parser.parse_args()
     try:
-        return Node(asked.folder, asked.part, asked.elements).run()
+        return Node(asked.folder, asked.part, asked.elements, asked.failed_line).run()
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return exits.MISTAKE

@@ -16,7 +16,8 @@ BUSY = (
     "Zero Bytes",
 )
 NO_CONFIGURATION = "Could not establish a configuration source"  # programs are installed, and belong to no cluster
-OURS = ("SLURM_CONF",)  # kept of Slurm's variables: where the site's configuration lies
+OF_A_JOB = ("SLURM_", "SBATCH_", "SLURMD_")
+OF_TASTE = ("SQUEUE_",)  # a person's own view of the queue, in which jobs may be hidden
 
 
 class NoSlurm(ValueError):
@@ -50,8 +51,8 @@ def _once(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def environment() -> dict[str, str]:
-    """This process' variables without those of a job that it may run in: sbatch would take them for options, and a job's steps
-    for limits of their own."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM_", "SBATCH_", "SQUEUE_", "SLURMD_"))}
-    kept = {key: os.environ[key] for key in OURS if key in os.environ}
-    return ours | kept | {"SLURM_BITSTR_LEN": "0"}  # lists of array elements whole, however long
+    """This process' variables; within a job without that job's, which sbatch would take for options, and steps for limits of
+    their own. Where the site's configuration lies (SLURM_CONF) stays known."""
+    foreign = OF_TASTE + (OF_A_JOB if "SLURM_JOB_ID" in os.environ else ())
+    ours = {key: value for key, value in os.environ.items() if key == "SLURM_CONF" or not key.startswith(foreign)}
+    return ours | {"SLURM_BITSTR_LEN": "0"}  # lists of array elements whole, however long

@@ -12,6 +12,7 @@ from recipes.stage import die_with_parent, try_lock
 
 POLL_SECONDS = 0.1
 KILL_SECONDS = 10.0
+HEAR_SECONDS = 1.5  # a signal to all processes of a job reaches one before another
 
 
 class Asked:
@@ -66,8 +67,11 @@ def _begin(parent: int) -> None:
 
 
 def wait(children: Sequence["subprocess.Popen[bytes]"], asked: Asked) -> None:
-    """Until one of them ends, or this job is asked to stop."""
+    """Until one of them ends, or this job is asked to stop. One that fails may have heard that before this process did."""
     while asked.signal is None and all(child.poll() is None for child in children):
+        time.sleep(POLL_SECONDS)
+    until = time.monotonic() + HEAR_SECONDS
+    while asked.signal is None and any(child.poll() for child in children) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
 
 

@@ -1,5 +1,6 @@
 """`midtrain submit`: a page into Slurm's queue, and the jobs that it became as a table."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ COLOURS = {"done": "green", "live": "cyan", "submitted": "bold"}
 @as_json
 def submit_command(page: str, overrides: tuple[str, ...], dry_run: bool, json_: bool) -> None:
     """Puts all stages into Slurm's queue, each behind those that it reads, and returns. Do it again at any time: what is done is
-    skipped, what is live is left alone, what failed is submitted again.
+    skipped, what waits or runs in the queue is left alone, what failed is submitted again.
 
     \b
     midtrain submit train/octothinker_3b branch=long cluster=h100 --dry-run
@@ -39,7 +40,7 @@ def submit_command(page: str, overrides: tuple[str, ...], dry_run: bool, json_: 
     if dry_run:
         print_scripts(outcomes)
     else:
-        tell(outcomes, page)
+        tell(outcomes, shlex.join(["midtrain", "status", page, *overrides]))
 
 
 def as_record(outcome: "Outcome", *, dry_run: bool) -> dict[str, Any]:
@@ -112,9 +113,9 @@ def print_scripts(outcomes: "list[Outcome]") -> None:
             click.echo(script(outcome.job), nl=False)
 
 
-def tell(outcomes: "list[Outcome]", page: str) -> None:
-    """How many went, and where to look next."""
+def tell(outcomes: "list[Outcome]", status: str) -> None:
+    """How many went, and the command that looks next."""
     counts = {did: sum(outcome.did == did for outcome in outcomes) for did in ("submitted", "live", "done")}
     told = ", ".join(f"{count} {did}" for did, count in counts.items() if count)
     folder = shown(Path(outcomes[-1].job.stage.folder.parent))
-    console.print(f"{told}; results come to {folder}; look with: midtrain status {page}")
+    console.print(f"{told}; results come to {folder}; look with:\n{status}", soft_wrap=True, markup=False)

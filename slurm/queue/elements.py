@@ -15,8 +15,8 @@ def ranges(elements: Collection[int]) -> str:
 
 
 def array(elements: Collection[int], num_at_once: int) -> str:
-    """What sbatch's --array takes."""
-    return f"{ranges(elements)}%{num_at_once}"
+    """What sbatch's --array takes; where all may run at once no more needs saying."""
+    return ranges(elements) + (f"%{num_at_once}" if num_at_once < len(elements) else "")
 
 
 def numbers(text: str) -> tuple[int, ...]:

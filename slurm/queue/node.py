@@ -23,20 +23,21 @@ from slurm.queue.dag import cluster_of
 from slurm.queue.history import History
 from slurm.queue.live import seconds
 from slurm.queue.past import lost_nodes
-from slurm.queue.reason import End, first_end, lines_that_matter, of_failure, slurms_word
+from slurm.queue.reason import OF_STATUS, End, first_end, lines_that_matter, of_failure, slurms_word
 from slurm.queue.records import RESTARTING, Part
 from slurm.results import link_result
 
 Child = subprocess.Popen[bytes]
 WORD_SECONDS = 2.0  # Slurm's word may come a moment behind what it does
 PROBE_SECONDS = 60
+QUEUED_ALREADY = "Job is pending execution"  # how scontrol says so
 LOCK_SECONDS = 900  # NCCL gives up on lost peers after 10 minutes
 
 
 class Node:
     """One start of a job."""
 
-    def __init__(self, folder: Path, part: Part, num_elements: int) -> None:
+    def __init__(self, folder: Path, part: Part, num_elements: int, failed_line: str = "") -> None:
         self.asked = Asked()
         self.stage, self.part = read_stage(folder), part
         self.cluster = cluster_of(self.stage)
@@ -49,6 +50,7 @@ class Node:
         self.log = records.log_file(self.stage.folder, self.place.job)
         self.log_start = self.log.stat().st_size if self.log.is_file() else 0
         self.children: list[Child] = []
+        self.failed_line = failed_line  # of the environment that this process should have
 
     def run(self) -> int:
         self.history.find_out()
@@ -83,6 +85,9 @@ class Node:
 
     def _unfit(self) -> End | None:
         """What must be true before there is any work."""
+        if self.failed_line:
+            told = f"a line of cluster.slurm.environment failed: {self.failed_line} (write `|| true` behind it if it may)"
+            return End("user_error", told, ranks=list(self.ranks))  # what the shell said is the end of the log
         for role, entry in self.stage.inputs.items():
             if entry.stage is not None and not is_finished(entry.stage):
                 return End("failed", f"input {role!r} is not finished: {entry.stage}; submit its page again")
@@ -125,9 +130,13 @@ class Node:
             return None
         if status is not None and is_step:
             status = first_end(self._lines()) or status
-        if status is None or status == exits.INTERRUPTED:
+        if status is None or status == exits.INTERRUPTED or self._was_struck(status):
             return self._interrupted()
         return self._failed(status, is_step=is_step)
+
+    def _was_struck(self, status: int) -> bool:
+        """Slurm's signal goes to the child too, which then says nothing of its own. A step's processes save and say so."""
+        return not self._is_training and self.asked.signal is not None and status not in OF_STATUS
 
     def _do_ranks(self) -> End | None:
         """Ranks that fail do not keep the others from their turn."""
@@ -211,16 +220,21 @@ class Node:
         self.history.end(end, again=again, told=told)
         if not self._is_training:
             stop(self.children)
-        if again and not end.is_queued:
-            try:
-                ask(["scontrol", "requeue", self.place.job])
-            except (Refused, NoSlurm) as error:
-                self.history.end(end, told=f"{told}; it could not queue itself again: {error}")
-                return
+        if again and (refused := self._requeue()):
+            self.history.end(end, told=f"{told}; it could not queue itself again: {refused}")
+            return
         if again:
             self._leave_out(end.nodes)
         for child in self.children:
             child.wait()
+
+    def _requeue(self) -> str:
+        """Empty, or why not. Some sites put what they preempt into the queue themselves, others cancel it."""
+        try:
+            ask(["scontrol", "requeue", self.place.job])
+        except (Refused, NoSlurm) as error:
+            return "" if QUEUED_ALREADY in str(error) else str(error)
+        return ""
 
     def _leave_out(self, nodes: list[str]) -> None:
         """Asks for other nodes. A site that has no others says no, and the job starts where it was."""

@@ -43,14 +43,13 @@ MATTERS = re.compile(r"error|exception|killed|oom|no space|quota|diverged|cancel
 
 @dataclass(frozen=True)
 class End:
-    """`is_queued`: Slurm has put the job into the queue again, or will; `nodes` are those that were lost."""
+    """`nodes` are those that were lost."""
 
     reason: Reason
     told: str
     lines: list[str] = field(default_factory=list)
     ranks: list[int] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
-    is_queued: bool = False
 
 
 def slurms_word(lines: Sequence[str], *, since: float = 0.0) -> End | None:
@@ -59,7 +58,7 @@ def slurms_word(lines: Sequence[str], *, since: float = 0.0) -> End | None:
         if (match := SLURMS_WORDS.search(line)) and (match[1] == "JOB" or match[4]):
             reason, told = DUE_TO.get(match[4] or "", ("cancelled", f"Slurm ended it: {match[4]}"))
             if datetime.fromisoformat(match[3]).timestamp() >= since - 1:
-                return End(reason, told, is_queued=reason != "cancelled" and reason != "timeout")
+                return End(reason, told)
     return None
 
 

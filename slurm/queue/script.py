@@ -7,16 +7,18 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from curation.ranks import num_ranks
 from recipes.stage import SCRIPT
 from slurm.queue import records
 from slurm.queue.dag import Job
 from slurm.queue.elements import array
 
+NUM_NAMED = 4  # stages that another waits for
 WHAT = {
-    "ranks": "an element e does the ranks e, e + {num_elements}, e + {num_elements}·2, … of {num_ranks}",
+    "ranks": "{num_ranks} ranks: {share}",
     "finish": "proves that all ranks are there, and writes the manifest",
     "index": "decides which samples training will see, without GPUs",
-    "main": "{do}",
+    "main": "does all of a stage of the kind {do}",
 }
 
 
@@ -27,14 +29,24 @@ def script_file(job: Job) -> Path:
 
 def script(job: Job) -> str:
     """What `sbatch` is given. Dependencies are no part of it: ids are of a day, the script is for any."""
-    what = WHAT[job.part].format(do=job.stage.do, num_elements=job.num_elements, num_ranks=job.stage.params.get("shards", 1))
+    total, step = num_ranks(job.stage), job.num_elements
+    share = "element e does rank e" if total == step else f"element e does the ranks e, e + {step} and so on"
+    what = WHAT[job.part].format(do=job.stage.do, num_ranks=total, share=share)
+    inputs = [f"{need.stage.page}/{need.stage.name}" for need in job.needs if need.stage is not job.stage]
     return _template().render(
         what=f"{job.stage.page}/{job.stage.name}: {what}",
-        file=script_file(job),
-        options=options(job),
+        behind=f" when {_listed(inputs)} {'is' if len(inputs) == 1 else 'are'} done" if inputs else "",
+        again=shlex.join(["sbatch", str(script_file(job))]),
+        options=[_quoted(option) for option in options(job)],
         environment=job.slurm.environment,
         command=_command(job),
+        quote=shlex.quote,
     )
+
+
+def _listed(names: list[str]) -> str:
+    """A report reads all stages, which needs no list."""
+    return " and ".join(names) if len(names) <= NUM_NAMED else f"{len(names)} stages"
 
 
 def options(job: Job) -> list[str]:
@@ -56,7 +68,7 @@ def options(job: Job) -> list[str]:
     }
     lines = [f"--{key}={value}" for key, value in asked.items() if value is not None]
     gpus = [job.slurm.gpus_option.format(job.cluster.processes_per_node)] if job.resources == "gpu" else []
-    return [_quoted(line) for line in [*lines, "--requeue", *gpus, *asks.options]]
+    return [*lines, "--requeue", *gpus, *asks.options]
 
 
 def _size(job: Job) -> dict[str, int]:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from curation.ranks import finished_ranks, num_ranks
-from recipes.stage import LOGS, Stage, ask_to_keep, read_stage, try_lock, write_atomically, write_stage
+from recipes.stage import Stage, ask_to_keep, is_held, read_stage, try_lock, write_atomically, write_stage
 from slurm.queue import dag, records
 from slurm.queue.ask import ATTEMPTS, SECONDS_BETWEEN, NoSlurm, Refused, ask
 from slurm.queue.dag import Job
 from slurm.queue.elements import array, ranges
 from slurm.queue.facts import refuse_missing_facts
 from slurm.queue.live import LiveJob, live
-from slurm.queue.script import script, script_file
+from slurm.queue.script import options, script, script_file
 
 LOCK = ".submit.lock"
 
@@ -141,13 +141,17 @@ class _Submission:
         if not self.is_real:
             return Outcome(job, "submitted", _ids(rows), listed, after)
         if not self._is_live(job.stage):
-            _refuse_held(job.stage)
+            if is_held(job.stage):
+                name = f"{job.stage.page}/{job.stage.name}"
+                raise ValueError(f"`midtrain run` works on {name} on this machine; wait for it, or end it first")
             write_stage(job.stage)
         records.folder_of(job.stage.folder).mkdir(parents=True, exist_ok=True)
         write_atomically(script_file(job), script(job).encode())
-        options = [f"--dependency={_dependency(job, after)}"] if after else []
-        options += [f"--array={array(elements, job.num_at_once)}"] if elements else []
-        id_ = self._sbatch(job, [*options, str(script_file(job))], known=_ids(rows))
+        # once more what the script says: a login shell's SBATCH_ variables count for more than its lines
+        said = options(job)
+        said += [f"--dependency={_dependency(job, after)}"] if after else []
+        said += [f"--array={array(elements, job.num_at_once)}"] if elements else []
+        id_ = self._sbatch(job, [*said, str(script_file(job))], known=_ids(rows))
         records.append(job.stage.folder, records.Submitted(id_, job.name, job.part, listed, job.num_elements))
         return Outcome(job, "submitted", (*_ids(rows), id_), listed, after)
 
@@ -168,10 +172,14 @@ class _Submission:
         except ValueError as error:
             taken_before = sum(outcome.did == "submitted" for outcome in self.outcomes.values())
             raise type(error)(
-                f"{job.stage.page}/{job.stage.name} ({job.part}) is not in the queue: {error}\n{taken_before} job(s) before it "
-                "are, and stay there: the same command goes on with this one"
+                f"{job.stage.page}/{job.stage.name} ({job.part}) is not in the queue: {error}\n{_stay(taken_before)}"
             ) from None
         raise AssertionError("the last attempt returns or raises")
+
+
+def _stay(num_jobs: int) -> str:
+    jobs = {0: "nothing was submitted", 1: "the job before it is, and stays there"}
+    return f"{jobs.get(num_jobs, f'the {num_jobs} jobs before it are, and stay there')}; the same command goes on with this one"
 
 
 def _dependency(job: Job, ids: Sequence[str]) -> str:
@@ -180,13 +188,3 @@ def _dependency(job: Job, ids: Sequence[str]) -> str:
 
 def _ids(rows: Iterable[LiveJob]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.id for row in rows))
-
-
-def _refuse_held(stage: Stage) -> None:
-    """`midtrain run` works on it here and now."""
-    path = stage.folder / LOGS / "lock"
-    if path.is_file():
-        held = try_lock(path)
-        if held is None:
-            raise ValueError(f"`midtrain run` works on {stage.page}/{stage.name} on this machine; wait for it, or end it first")
-        held.close()

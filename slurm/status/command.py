@@ -15,11 +15,20 @@ SECONDS = 5.0  # between two questions to Slurm: a login node has other guests
 
 @click.command()
 @takes_page
-@click.option("--watch", is_flag=True, help="Draw it again every few seconds, until nothing is live.")
+@click.option("--watch", is_flag=True, help="Draw it again every few seconds, until no job waits or runs.")
 @as_json
 def status(page: str, overrides: tuple[str, ...], watch: bool, json_: bool) -> None:
     """How far each stage is, which jobs are at it, and of what has stopped why and what to do. Works without Slurm, and on any
     machine that sees the results. Exit status 1 if --watch ends and something has failed.
+
+    \b
+    done, missing      finished; or not begun
+    resumable          begun, and no job is at it: run or submit it again
+    queued, running    its jobs wait in Slurm's queue, or work
+    failing, failed    some of its jobs have failed, while others go on; or none is left
+    lost               its job is gone without a word
+    waiting            for a stage that has stopped
+    submitted          to Slurm, which does not answer here
 
     \b
     midtrain status train/demo

@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 from curation.ranks import finished_ranks, num_ranks
 from recipes.manifest import read_summary
-from recipes.stage import LOGS, Stage, try_lock
+from recipes.resume import doubt
+from recipes.stage import Stage, is_held
 from slurm.plan import Plan, state
 from slurm.queue.ask import NoSlurm, Refused
 from slurm.queue.live import LiveJob, live
@@ -42,7 +43,7 @@ def describe_status(plan: Plan, submit: str, ask: Callable[[], Live] = live) -> 
     for stage in plan.stages:
         found[stage.folder] = _told(stage, stories[stage.folder], jobs, bool(silence), found)
     vanished = _vanished(job for told in found.values() if told.state == "lost" for job in told.story.latest)
-    rows = [_row(told, found, plan, submit, silence, vanished) for told in found.values()]
+    rows = [_row(told, found, plan, submit, vanished) for told in found.values()]
     done = sum(row["state"] == "done" for row in rows)
     return {
         "page": plan.page,
@@ -84,7 +85,7 @@ def _told(stage: Stage, story: Story, live: Live, is_silent: bool, found: dict[P
     if told.state == "done":
         return told
     told.causes = list(_causes(stage, found))
-    if _is_held(stage):
+    if is_held(stage):
         told.state = "running"
     elif story.failures and not told.causes:
         told.state = "failing" if jobs else "failed"
@@ -106,27 +107,18 @@ def _causes(stage: Stage, found: dict[Path, Told]) -> Iterator[Told]:
                 yield cause
 
 
-def _is_held(stage: Stage) -> bool:
-    """Whether `midtrain run` works on it now."""
-    path = stage.folder / LOGS / "lock"
-    if not path.is_file():
-        return False
-    held = try_lock(path)
-    if held is not None:
-        held.close()
-    return held is None
-
-
 # ---------------------------------------------------------------------------------------------------- its row
 
 
-def _row(told: Told, found: dict[Path, Told], plan: Plan, submit: str, silence: str, vanished: dict[str, str]) -> dict[str, Any]:
+def _row(told: Told, found: dict[Path, Told], plan: Plan, submit: str, vanished: dict[str, str]) -> dict[str, Any]:
     stage, story = told.stage, told.story
     row: dict[str, Any] = {"page": stage.page, "stage": stage.name, "state": told.state, "folder": str(stage.folder)}
     if story.restarts:
         row["restarts"] = story.restarts
     if told.state == "done":
         manifest = read_summary(stage.folder)
+        if told_ := doubt(manifest.get("details")):
+            row["doubt"] = told_
         return row | {"seconds": manifest["seconds"], "ended": manifest["ended"], "counts": manifest["counts"]}
     if told.state != "missing":
         row |= _progress(stage)
@@ -139,7 +131,7 @@ def _row(told: Told, found: dict[Path, Told], plan: Plan, submit: str, silence: 
     if told.state == "lost":
         row |= _lost(told, vanished, submit)
     elif told.state == "submitted":
-        row["told"] = f"submitted as job {', '.join(story.latest)}; whether it is live is not known: {silence}"
+        row["told"] = f"submitted as job {', '.join(story.latest)}; whether it is live is not known"
     elif told.state == "waiting":
         more = f" and {len(waits) - NUM_NAMED} more" if len(waits) > NUM_NAMED else ""
         row["told"] = f"waits for {', '.join(waits[:NUM_NAMED])}{more}"
@@ -201,5 +193,6 @@ def _lost(told: Told, vanished: dict[str, str], submit: str) -> dict[str, Any]:
     """Killed without a word, or never begun."""
     jobs = ", ".join(f"{job} ({vanished[job]})" if job in vanished else job for job in told.story.latest)
     last = max(told.story.jobs, key=lambda job: job.last.time, default=None)
-    told_ = f"job {jobs or (last and last.id)} is not in the queue any more and has not finished; submit again: {submit}"
+    which = f"job {jobs or (last and last.id)} is" if len(told.story.latest) < 2 else f"jobs {jobs} are"
+    told_ = f"{which} not in the queue any more, and the stage is not finished; submit again: {submit}"
     return {"told": told_, "lines": tail(told.stage.folder, last.id) if last else []}

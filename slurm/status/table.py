@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +27,7 @@ STYLES = {
 }
 FOLDED = ({"done"}, {"missing"})  # a page whose stages are all so is one line
 WIDE = 110  # columns of a terminal from which rates, nodes and reasons of restarts have room
-NARROW_NAME = 24  # of a stage, below that
+NARROW_NAME = 24  # of a stage, below that, where jobs need the room; longer ones are folded
 GAP = 2  # between columns
 NUM_NAMED = 3  # stages that wait for the same; the rest is counted
 
@@ -56,14 +56,16 @@ def _table(record: dict[str, Any], width: int) -> Table:
         *(["restarts"] if has_restarts else []),
     ]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    room = width
-    for column in columns:
-        longest = max(len(column), *(len(cells[column]) for cells in rows))
-        size = min(longest, NARROW_NAME) if column == "stage" and width < WIDE else longest
-        is_number = column in ("progress", "rate", "left")
-        table.add_column(column, no_wrap=True, width=size, overflow="ellipsis", justify="right" if is_number else "left")
-        room -= size + GAP
-    table.add_column("jobs", no_wrap=True, width=max(room, len("jobs")), overflow="ellipsis")
+    longest = {column: max(len(column), *(len(cells[column]) for cells in rows)) for column in [*columns, "jobs"]}
+    room = width - sum(longest[column] + GAP for column in columns[1:]) - GAP  # of a stage's name and its jobs
+    name = longest["stage"]
+    if width < WIDE:
+        name = min(name, max(NARROW_NAME, room - longest["jobs"]))
+    table.add_column("stage", width=name, overflow="fold")  # whole: names of a sweep's points differ at their ends
+    for column in columns[1:]:
+        justify: JustifyMethod = "right" if column in ("progress", "rate", "left") else "left"
+        table.add_column(column, no_wrap=True, width=longest[column], overflow="ellipsis", justify=justify)
+    table.add_column("jobs", no_wrap=True, width=max(room - name, len("jobs")), overflow="ellipsis")
     for cells in rows:
         table.add_row(*(cells[column] for column in [*columns, "jobs"]))
     return table
@@ -147,6 +149,8 @@ def _details(record: dict[str, Any]) -> Iterator[Text]:
             yield from _lines(failure["lines"])
             yield _indented("log", "dim", shown(Path(failure["log"])))
             yield _indented("→", "yellow", failure["way_out"])
+        if "doubt" in row:
+            yield Text.assemble(("! ", "bold yellow"), (name, "bold"), f" {row['doubt']}")
         if row["state"] == "lost":
             yield Text.assemble(("✗ ", "bold red"), (name, "bold"), f" {row['told']}")
             yield from _lines(row["lines"])

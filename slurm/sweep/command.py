@@ -31,14 +31,14 @@ class SweepType(PageType):
 @click.command()
 @click.argument("name", type=SweepType())
 @click.argument("overrides", nargs=-1, type=OverrideType())
-@click.option("--run", "asked", flag_value="run", help="Make all points on this machine, then the report.")
-@click.option("--submit", "asked", flag_value="submit", help="Queue what is missing of all points.")
-@click.option("--status", "asked", flag_value="status", help="Stages and jobs of all points, and why what stopped has stopped.")
-@click.option("--report", "asked", flag_value="report", help="Write the page, the table as CSV and all figures as JSON.")
+@click.option("--run", is_flag=True, help="Make all points on this machine, then the report.")
+@click.option("--submit", is_flag=True, help="Queue what is missing of all points.")
+@click.option("--status", is_flag=True, help="Stages and jobs of all points, and why what stopped has stopped.")
+@click.option("--report", is_flag=True, help="Write the page, the table as CSV and all figures as JSON.")
 @click.option("--dry-run", is_flag=True, help="With --submit: print what would be queued, and queue nothing.")
 @as_json
 @tells_mistakes
-def sweep(name: str, overrides: tuple[str, ...], asked: str | None, dry_run: bool, json_: bool) -> None:
+def sweep(name: str, overrides: tuple[str, ...], dry_run: bool, json_: bool, **asked_for: bool) -> None:
     """Plans a page at many points and shows what came of each so far: the swept values, held-out losses, differences.
 
     NAME is a sweep page, the path of a sweep's .yaml file, or a page whose overrides have several values. What points share is
@@ -55,6 +55,7 @@ def sweep(name: str, overrides: tuple[str, ...], asked: str | None, dry_run: boo
     from slurm.sweep.plan import plan_sweep
     from slurm.sweep.table import print_sweep
 
+    asked = _one_of(asked_for, dry_run=dry_run)
     if json_ and asked == "run":
         raise ValueError("--run tells how it goes, which is no JSON; ask with --json when it has ended")
     planned = plan_sweep(name, overrides)
@@ -78,6 +79,16 @@ def sweep(name: str, overrides: tuple[str, ...], asked: str | None, dry_run: boo
     if asked is not None:
         click.echo(f"report       {shown(write_results(planned, record))}", err=json_)
     sys.exit(status or (2 if record["problems"] and asked is None else 0))
+
+
+def _one_of(asked_for: dict[str, bool], *, dry_run: bool) -> str | None:
+    """What is to be done beside planning: one thing at a time, of which only --submit can be tried dry."""
+    asked = [action for action, is_asked in asked_for.items() if is_asked]
+    if len(asked) > 1:
+        raise ValueError(f"{' and '.join(f'--{action}' for action in asked)} are given at once; ask for one after the other")
+    if dry_run and asked != ["submit"]:
+        raise ValueError("--dry-run goes with --submit alone; without both, midtrain sweep only plans, and makes nothing")
+    return asked[0] if asked else None
 
 
 def _tell_status(planned: "SweepPlan", command: str, *, json_: bool) -> None:

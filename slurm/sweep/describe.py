@@ -52,7 +52,8 @@ def describe_sweep(planned: SweepPlan) -> dict[str, Any]:
 def folder_of(planned: SweepPlan) -> Path:
     """Of the table and the page: another set of points has another one."""
     ends = {one.point.name: " ".join(stage.fingerprint for stage in one.ends.values()) for one in planned.points}
-    return planned.root / "sweep" / f"{planned.sweep.name}-{fingerprint(do='sweep', version=1, params={}, inputs=ends)}"
+    name = planned.sweep.name.rpartition("/")[2]
+    return planned.root / "sweep" / f"{name}-{fingerprint(do='sweep', version=1, params={}, inputs=ends)}"
 
 
 def write_results(planned: SweepPlan, record: dict[str, Any]) -> Path:

@@ -79,7 +79,7 @@ def plan_sweep(name: str, overrides: Iterable[str] = ()) -> SweepPlan:
             refused.setdefault(str(error), []).append(point.name)
     if refused:
         told = _told(refused, len(points) + sum(len(names) for names in refused.values()))
-        raise ValueError("\n  ".join([f"sweep {sweep.name}, {sweep.page}:", *told]))
+        raise ValueError("\n  ".join([f"{', '.join(dict.fromkeys([sweep.name, sweep.page]))}:", *told]))
     _refuse_twins(points)
     _refuse_other_places(points)
     return SweepPlan(sweep, points, merge([planned.plan for planned in points], [planned.point.name for planned in points]))

@@ -1,6 +1,7 @@
 """What may be odd about a process: called in it before it runs a stage. What they set is how a lagging or failing disk looks."""
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,23 @@ def second_cannot_hash(rank: int) -> None:
 
     if rank == 1:
         find.file_hash = fail
+
+
+def first_has_no_room_for(name: str, rank: int) -> None:
+    """The disk is full when this file of a checkpoint is written."""
+    import torch
+
+    def is_full_for(write: Any) -> Any:
+        def attempt(content: Any, file: Any, *rest: Any, **options: Any) -> Any:
+            if Path(str(getattr(file, "name", file))).name == name:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+            return write(content, file, *rest, **options)
+
+        return attempt
+
+    if rank == 0:
+        torch.save = is_full_for(torch.save)
+        json.dump = is_full_for(json.dump)
 
 
 def optimizer_raises_a_value_error(rank: int) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import odd_process
@@ -9,6 +10,7 @@ import pytest
 from rank_process import run_together
 from world import World, outputs
 
+from recipes import exits
 from recipes.manifest import read_manifest
 
 
@@ -49,3 +51,13 @@ def test_what_one_process_cannot_read_ends_all_with_its_message_and_takes_no_che
     for rank in (0, 1):
         assert "OSError: [Errno 5] Input/output error" in (folder / "logs" / f"rank_{rank}.txt").read_text()
     assert (folder / "checkpoints" / "step_00000002").is_dir()
+
+
+@pytest.mark.parametrize("name", ["common.pt", "metadata.json"])
+def test_a_disk_that_is_full_for_the_first_process_alone_ends_all_alike(world: World, undisturbed: Path, name: str) -> None:
+    folder = half_done(world, undisturbed, f"no_room_for_{name}")
+    odd = partial(odd_process.first_has_no_room_for, name)
+    assert run_together(folder, 2, timeout=40, prepare=odd) == [exits.NO_ROOM, exits.NO_ROOM]
+    told = (folder / "logs" / "rank_0.txt").read_text()
+    assert f"No space left on device: '{name}'; make room and start again. The one before it is whole" in told
+    assert [path.name for path in (folder / "checkpoints").glob("step_*")] == ["step_00000002"]

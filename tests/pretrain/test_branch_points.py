@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from test_resume import has_steps
 from world import World
 
@@ -21,12 +22,25 @@ def test_a_moment_asked_for_during_training_is_kept_for_ever(world: World) -> No
     assert read_manifest(folder)["details"]["kept_steps"] == [2, 350, 400]
 
 
-def test_a_file_that_cannot_be_read_ends_no_training(world: World) -> None:
-    folder = world.stage("unreadable", run={"branch_points": [3]})
+@pytest.mark.parametrize("text", [None, "", "run: [1, 2", "just words", "run: {branch_points: [soon]}\ninputs: {}"])
+def test_a_file_that_cannot_be_read_ends_no_training_and_is_told_once(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str | None
+) -> None:
+    folder = world.stage(f"unreadable_{tmp_path.name}", run={"branch_points": [3]})
+    recipe = folder / "recipe.yaml"
+    before = recipe.read_text()
     points = BranchPoints(folder)
     assert points.now() == {3}
-    (folder / "recipe.yaml").unlink()
-    assert points.now() == {3}
+    recipe.unlink()
+    if text is not None:
+        recipe.write_text(text)
+    assert [points.now() for _ in range(3)] == [{3}] * 3
+    assert len(caplog.records) == 1
+    assert "recipe.yaml cannot be read" in caplog.text
+    recipe.unlink(missing_ok=True)
+    recipe.write_text(before)
+    assert ask_to_keep(folder, [5])
+    assert points.now() == {3, 5}
 
 
 def test_nothing_but_the_moment_is_changed(world: World, tmp_path: Path) -> None:

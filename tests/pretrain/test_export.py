@@ -1,6 +1,8 @@
 """An export is the trained model, or nothing."""
 
 import json
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,29 @@ def test_a_model_that_differs_is_not_kept(world: World, trained: Path, megatron:
     monkeypatch.setattr(export, "write_weights", write)
     assert export.run(folder) == 0
     assert (folder / "hf" / "model.safetensors").is_file()
+
+
+def test_no_number_in_any_case_is_the_largest_difference() -> None:
+    """No number is within the limit of the gate then."""
+    from pretrain.parity import largest
+
+    for place in range(3):
+        assert math.isnan(largest({str(i): math.nan if i == place else 0.5 for i in range(3)}))
+    assert largest({"random": 0.25, "text": 0.5}) == 0.5
+
+
+def test_a_damaged_checkpoint_is_not_exported(world: World, trained: Path) -> None:
+    """One bit of its weights: what is written and what it is compared with would agree."""
+    folder = shutil.copytree(trained, world.root / "to_export_damaged")
+    file = folder / read_manifest(folder)["details"]["checkpoint"] / "__0_0.distcp"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 8
+    file.write_bytes(content)
+    exported = export_stage(world, folder, "export_damaged")
+    run = world.export(exported)
+    assert run.status == 2
+    assert "step_00000004 is damaged: __0_0.distcp has changed; make its stage again" in run.stderr
+    assert not (exported / "hf").exists()
 
 
 def test_a_stage_that_trained_another_model_is_refused(world: World, trained: Path) -> None:

@@ -4,8 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pretrain import certificate
+from pretrain.checkpoint import files, find
 from pretrain.metrics import Journal, read_journal
+from pretrain.parallel import Layout
+from recipes.schema import Parallelism
 
 
 def test_a_cut_line_is_taken_off_before_the_next_is_written(tmp_path: Path) -> None:
@@ -34,6 +39,24 @@ def test_what_was_not_compared_is_not_called_the_same(tmp_path: Path) -> None:
     certificate.begin_segment(tmp_path, step=0, digest="began anew", loaded=None)
     certificate.begin_segment(tmp_path, step=1, digest="not compared: saved by data 2, loaded by data 1", loaded="step_00000001")
     assert certificate.certificate(tmp_path)["verdict"] == "not compared"
+
+
+@pytest.mark.usefixtures("megatron")
+def test_a_damaged_checkpoint_is_told_of_with_the_segment_that_passed_it_over(tmp_path: Path) -> None:
+    certificate.begin_segment(tmp_path, step=0, digest="began anew", loaded=None)
+    for step in (6, 9):
+        files.publish(files.begin(tmp_path, step), tmp_path, step, files={"common.pt": "0" * 64}, digest={})
+    certificate.damaged(tmp_path, "step_00000009", ["common.pt is missing"])  # by one that was killed before it moved it
+    assert find.newest(tmp_path, Layout(0, 1, "cpu", Parallelism(), 0, 1, 1)) is None
+    certificate.begin_segment(tmp_path, step=0, digest="began anew", loaded=None)
+    certificate.end_segment(tmp_path, 12, "done")
+    resume = certificate.certificate(tmp_path)
+    why = ["common.pt is missing"]
+    assert [segment["damaged"] for segment in resume["segments"]] == [
+        [],
+        [{"checkpoint": "step_00000009", "why": why}, {"checkpoint": "step_00000006", "why": why}],
+    ]
+    assert (resume["verdict"], resume["restarts"], resume["segments"][1]["ended"]) == ("same", 1, "done")
 
 
 def redone(folder: Path, row: dict[str, Any]) -> None:

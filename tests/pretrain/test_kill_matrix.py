@@ -21,13 +21,28 @@ from recipes.manifest import read_manifest
 CADENCE = {"checkpoint_every_steps": 3, "log_every_steps": 4, "keep_checkpoints": 3, "keep_every_tokens": 9 * 4 * 32}
 
 
+@pytest.fixture(scope="module")
+def whole_sync(world: World) -> Path:
+    return trained(world, "sync")
+
+
+@pytest.fixture(scope="module")
+def whole_async(world: World) -> Path:
+    return trained(world, "async")
+
+
 @pytest.fixture(scope="module", params=["sync", "async"])
 def save(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(world: World, save: str) -> Path:
+def undisturbed(request: pytest.FixtureRequest, save: str) -> Path:
+    folder: Path = request.getfixturevalue(f"whole_{save}")
+    return folder
+
+
+def trained(world: World, save: str) -> Path:
     folder = stage(world, f"whole_{save}", save)
     run = world.train(folder)
     assert run.status == 0, run.stderr
@@ -53,8 +68,8 @@ def finished(world: World, folder: Path, undisturbed: Path) -> dict[str, Any]:
     return resume
 
 
-def test_saving_on_the_way_or_at_once_makes_the_same_bytes(world: World, undisturbed: Path, save: str) -> None:
-    assert outputs(undisturbed) == outputs(world.root / "whole_sync")
+def test_saving_on_the_way_or_at_once_makes_the_same_bytes(whole_sync: Path, whole_async: Path) -> None:
+    assert outputs(whole_async) == outputs(whole_sync)
 
 
 def test_killed_at_random_steps_and_while_saving(world: World, undisturbed: Path, save: str) -> None:
@@ -126,20 +141,19 @@ DAMAGES = [damage_truncated, damage_one_bit, damage_half_published, damage_no_co
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_the_checkpoint_before_a_damaged_one_is_used(world: World, damage: Callable[[Path], None]) -> None:
-    name = damage.__name__
-    whole, folder = world.root / "whole_sync", stage(world, name, "sync")
-    shutil.copytree(whole / "index", folder / "index")
-    shutil.copytree(whole / "checkpoints", folder / "checkpoints")
-    for name in ("metrics.jsonl", "validation.jsonl"):
-        shutil.copy(whole / name, folder / name)
+def test_the_checkpoint_before_a_damaged_one_is_used(world: World, whole_sync: Path, damage: Callable[[Path], None]) -> None:
+    folder = stage(world, damage.__name__, "sync")
+    for part in ("index", "checkpoints"):
+        shutil.copytree(whole_sync / part, folder / part)
+    for journal in ("metrics.jsonl", "validation.jsonl"):
+        shutil.copy(whole_sync / journal, folder / journal)
     damage(folder / "checkpoints" / "step_00000012")
     run = world.train(folder)
     assert run.status == 0, run.stderr
     assert "step_00000012 is damaged" in run.stderr
     assert "going on after step 9 of 12" in run.stderr
     assert (folder / "logs" / "damaged" / "step_00000012").is_dir()
-    assert outputs(folder) == outputs(whole)
+    assert outputs(folder) == outputs(whole_sync)
     resume = read_manifest(folder)["details"]["resume"]
     assert (resume["verdict"], resume["redone_steps"]) == ("same", 3)
 

@@ -61,18 +61,32 @@ def test_a_folder_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
         check_tokenizer(tmp_path, 256)
 
 
-def test_a_held_out_split_must_be_there_and_long_enough(world: World, tmp_path: Path, megatron: None) -> None:
+@pytest.mark.parametrize("file", ["validation.bin", "validation.idx"])
+def test_a_held_out_split_must_be_there(world: World, tmp_path: Path, file: str) -> None:
+    shutil.copytree(world.datasets["web"], tmp_path / "web")
+    (tmp_path / "web" / file).unlink()
+    with pytest.raises(
+        ValueError, match=rf"names dataset 'web', but it has no held-out split \(.*{file}\); set validation_share"
+    ):
+        check(world.stage("no_held_out", inputs={"dataset/web": tmp_path / "web"}))
+
+
+@pytest.mark.parametrize("file", ["train.bin", "train.idx"])
+def test_training_documents_must_be_there(world: World, tmp_path: Path, file: str) -> None:
+    shutil.copytree(world.datasets["cot"], tmp_path / "cot")
+    (tmp_path / "cot" / file).unlink()
+    with pytest.raises(ValueError, match=rf"has no {file}; its tokenize stage made no training documents"):
+        check(world.stage("no_documents", inputs={"dataset/cot": tmp_path / "cot"}))
+
+
+def test_a_held_out_split_must_be_long_enough(world: World, megatron: None) -> None:
     from pretrain.data import HeldOut
 
     params = TrainParams.model_validate(PARAMS)
-    shutil.copytree(world.datasets["web"], tmp_path / "web")
-    stage = read_stage(world.stage("held_out", inputs={"dataset/web": tmp_path / "web"}))
+    stage = read_stage(world.stage("held_out"))
     too_long = params.model_copy(update={"sequence_length": 100_000})
     with pytest.raises(ValueError, match=r"has [0-9]+ tokens, fewer than sequence_length . 1 = 100001; raise validation_share"):
         HeldOut(stage, "web", too_long)
-    (tmp_path / "web" / "validation.bin").unlink()
-    with pytest.raises(ValueError, match="validation names dataset 'web', but it has no held-out split"):
-        HeldOut(stage, "web", params)
 
 
 def test_the_command_says_a_mistake_in_one_message_and_exits_with_2(world: World) -> None:

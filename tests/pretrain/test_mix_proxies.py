@@ -14,15 +14,15 @@ from slurm.mix.region import region
 from slurm.mix.table import Table, read_table, table_of
 
 OWN = {"web": 0.5, "cot": 0.5}
-SHARES = (0.05, 0.2, 0.35, 0.65, 0.8, 0.95)  # of web
+SHARES = (0.05, 0.3, 0.7, 0.95)  # of web
 STEPS = 10
 
 
 @pytest.fixture(scope="module")
 def folders(world: World) -> dict[str, Path]:
-    """Six blends and three runs of the own one, which differ by the order of their data."""
+    """Four blends and two runs of the own one, which differ by the order of their data."""
     blends = {f"drawn_{i}": ({"web": share, "cot": round(1 - share, 2)}, 7) for i, share in enumerate(SHARES, 1)}
-    blends |= {f"own_{i}": (OWN, 7 + i) for i in range(3)}
+    blends |= {f"own_{i}": (OWN, 7 + i) for i in range(2)}
     stages = {
         name: world.stage(f"mix_{name}", blend=blend, seed=seed, steps=STEPS, validation={"web": "web", "cot": "cot"})
         for name, (blend, seed) in blends.items()
@@ -43,7 +43,7 @@ def test_proxy_runs_become_a_table_of_blends_and_held_out_losses(table: Table) -
     assert set(table.targets) == {"web", "cot"}
     assert table.most_repeated == pytest.approx([0.5, 0.5])
     own = [table.targets["web"][i] for i, name in enumerate(table.names) if name.startswith("own")]
-    assert len(set(own)) == 3
+    assert len(set(own)) == 2
 
 
 def test_runs_are_found_by_the_name_of_their_page_and_stage(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_runs_are_found_by_the_name_of_their_page_and_stage(folders: dict[str, P
 
 def test_the_search_finds_that_a_model_learns_what_it_is_shown(table: Table) -> None:
     fitted = fit(table, ["web", "cot"], law="linear", replicates=60)
-    assert all(target.noise.degrees == 2 for target in fitted.targets)
+    assert all(target.noise.degrees == 1 for target in fitted.targets)
     between = region(table, limits(table.sources))
     for name, weight in (("web", 1.0), ("cot", 1.0)):
         found = propose(fitted, between, table.most_repeated, {name: weight})

@@ -1,6 +1,7 @@
 """The benchmark measures what it says: ours and the reference train the same, and every figure is there."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from world import ROOT
 
 from pretrain.benchmark import __main__ as command
 from pretrain.benchmark.case import Case
+from pretrain.benchmark.side import Step
+from pretrain.benchmark.speed import _step_row
 
 WHAT = ["step", "waiting for data", "asynchronous save", "first step"]
 
@@ -55,9 +58,17 @@ def test_json_prints_ours_the_reference_and_their_ratio(rows: dict[str, dict[str
         assert {"ours", "reference", "ratio", "holds", "unit"} <= row.keys()
     step = rows["step"]
     assert step["ratio"] == pytest.approx(step["reference"] / step["ours"], rel=1e-3)
-    assert step["holds"] == (step["ratio"] >= step["target"])
+    assert step["holds"] == (step["is_same_loss"] and step["ratio"] >= step["target"])
     assert step["path"] == "megatron-core, Megatron's local layers with torch SDPA"
     assert step["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize(("loss", "holds"), [(2.0, True), (2.1, False), (math.nan, False)])
+def test_a_fast_step_that_learns_something_else_does_not_hold(loss: float, holds: bool) -> None:
+    case = Case("cpu", "tiny", "fp32", 1, 0, 79.6)
+    row = _step_row(case, [Step(loss, 1.0, 1.0, 1.0)], [Step(2.0, 9.0, 9.0, 9.0)])
+    assert row["is_same_loss"] is holds
+    assert row["holds"] is holds
 
 
 def test_what_training_waits_for_is_measured(rows: dict[str, dict[str, Any]]) -> None:

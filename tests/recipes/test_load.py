@@ -15,6 +15,7 @@ def refused(page: str, *overrides: str) -> str:
 def test_an_unknown_page_names_the_nearest() -> None:
     assert refused("train/octothinker_3bb") == "there is no page 'train/octothinker_3bb'; did you mean 'train/octothinker_3b'?"
     assert "unknown key 'page'" in refused("train/demo", "page=train/other")
+    assert refused("sweep/demo").startswith("sweep/demo is a sweep, not a page; call: midtrain sweep sweep/demo (")
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,11 @@ def test_an_unknown_page_names_the_nearest() -> None:
         ("train/demo", "branch=[demo_long,demo_shrt]", "branch=demo_shrt: there is no such option; did you mean 'demo_short'?"),
         ("train/demo", "stages.stable.blend.demo_web=0.5", "stages.stable.blend: blend shares sum to 0.7, not 1"),
         ("train/demo", "stages.stable.init=stabel", "stages.stable.init='stabel' is no earlier stage"),
+        (
+            "train/demo",
+            "cluster.slurm={cpu: {time_limit: 30}}",
+            '30 may be minutes or seconds; write the time limit in quotes, as "00:30:00"',
+        ),
         ("train/demo", "sequence_length=many", "sequence_length: Input should be a valid integer"),
         ("train/demo", "sequence_length=999999", "sequence_length=999999 is above model.max_position_embeddings=131072"),
         ("train/demo", "stages.decay.lr.end=1", "stages.decay.lr: lr.end=1.0 is above lr.peak=0.003"),
@@ -58,6 +64,21 @@ def test_an_unknown_page_names_the_nearest() -> None:
             "stages.dedup={do: decontaminate, benchmarks: {a: a.jsonl}}",
             "stages 'dedup' and 'decontaminate' both decontaminate; put their benchmarks into one stage",
         ),
+        (
+            "train/demo",
+            "+stages.short={init: stable, steps: 4, blend: {demo_web: 1.0}, lr: {schedule: constant, peak: 1e-3}}",
+            "stages.decay of branches.short and stages.short would both make 'export_short'; rename one of them",
+        ),
+        (
+            "train/demo",
+            "+stages.decay_short={init: stable, steps: 4, blend: {demo_web: 1.0}, lr: {schedule: constant, peak: 1e-3}}",
+            "stages.decay of branches.short and stages.decay_short would both make 'decay_short'; rename one of them",
+        ),
+        (
+            "train/demo",
+            "+stages.report={init: stable, steps: 4, blend: {demo_web: 1.0}, lr: {schedule: constant, peak: 1e-3}}",
+            "the page's report and stages.report would both make 'report'; rename one of them",
+        ),
         ("train/demo", "stages.decay.lr.peak", "write it as key=value"),
     ],
 )
@@ -69,6 +90,14 @@ def test_overrides_reach_keys_that_the_page_leaves_at_their_default() -> None:
     recipe = load("train/demo", ["root=/elsewhere", "optimizer.beta2=0.99"])
     assert isinstance(recipe, TrainRecipe)
     assert (recipe.root, recipe.optimizer.beta2, recipe.optimizer.weight_decay) == ("/elsewhere", 0.99, 0.1)
+
+
+def test_tokens_between_kept_checkpoints_are_written_as_all_tokens_are() -> None:
+    for given, meant in (("20B", 20_000_000_000), ("0", 0)):
+        recipe = load("train/demo", (f"cadence.keep_every_tokens={given}",))
+        assert isinstance(recipe, TrainRecipe)
+        assert recipe.cadence.keep_every_tokens == meant
+    assert "is no number of tokens" in refused("train/demo", "cadence.keep_every_tokens=20X")
 
 
 def test_a_filter_can_be_taken_away_and_the_others_keep_their_order() -> None:

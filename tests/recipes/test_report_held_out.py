@@ -63,5 +63,19 @@ def test_what_guards_did_is_worth_knowing(tmp_path: Path) -> None:
     assert "metrics.jsonl could not be read" not in text
 
 
+def test_what_an_interruption_changed_is_worth_knowing(tmp_path: Path) -> None:
+    road = make_road(tmp_path)
+    stable = next(stage for stage in road.stages if stage.name == "stable")
+    assert "after an interruption" not in render("train/demo", road.folders)
+    details = read_manifest(stable.folder)["details"]
+    proof = {"verdict": "not same", "differences": ["step 10: loss was 2.5, is 2.6", "step 11: …"], "num_differences": 14}
+    change(stable.folder, details={**details, "resume": proof})
+    told = (
+        "going on after an interruption changed what it computes: step 10: loss was 2.5, is 2.6; 14 differences in all, see "
+        "details.resume in manifest.json"
+    )
+    assert told in render("train/demo", road.folders)
+
+
 def test_without_guards_at_work_nothing_is_said_of_them(text: str) -> None:
     assert "guards went back" not in text

@@ -6,17 +6,22 @@ from typing import Any
 
 import pytest
 from browser import assert_fits, open_at, unfold
-from report_files import UNDRAWABLE
+from report_files import UNDRAWABLE, change
 from report_road import make_road
 from selenium.webdriver.support.wait import WebDriverWait
 
+from recipes.manifest import read_manifest
 from recipes.report.make import render
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("browser")
-    (place / "report.html").write_text(render("train/demo", make_road(place / "runs").folders))
+    road = make_road(place / "runs")
+    for stage in road.stages:
+        if stage.do == "train":
+            change(stage.folder, details=read_manifest(stage.folder)["details"] | {"validation_before": {"web": 2.7, "qa": 2.8}})
+    (place / "report.html").write_text(render("train/demo", road.folders))
     return place / "report.html"
 
 
@@ -30,6 +35,15 @@ def test_the_page_fits_its_window(browser: Any, file: Path, width: int) -> None:
     shown = browser.execute_script("return [...document.querySelectorAll('svg')].filter(svg => svg.clientWidth > 100).length")
     assert shown >= 3
     assert browser.get_log("browser") == []
+
+
+def test_the_mark_of_the_lowest_loss_ends_before_the_change_behind_it(browser: Any, file: Path) -> None:
+    open_at(browser, file, 1280)
+    between = "return [...document.querySelectorAll('#validation mark + .quiet')].map(change => "
+    between += "change.getBoundingClientRect().left - change.previousElementSibling.getBoundingClientRect().right)"
+    gaps = browser.execute_script(between)
+    assert gaps
+    assert min(gaps) >= 4
 
 
 def test_formulas_are_drawn_when_their_samples_are_unfolded(browser: Any, file: Path) -> None:

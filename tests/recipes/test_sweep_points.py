@@ -118,9 +118,9 @@ def test_a_rest_that_is_none_is_refused(blend: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("sweep/dmeo", [], "there is no sweep 'sweep/dmeo'; did you mean 'sweep/demo'?"),
-        ("train/demo", [], "sweep demo sweeps nothing: give an override several values (key=1,2), or write points or a grid"),
-        ("train/demo", ["branch=demo_short"], "sweep demo sweeps nothing"),
+        ("sweep/dmeo", [], "there is no sweep, page or .yaml file 'sweep/dmeo'; did you mean 'sweep/demo'?"),
+        ("train/demo", [], "train/demo sweeps nothing: give an override several values (key=1,2), or write points or a grid"),
+        ("train/demo", ["branch=demo_short"], "train/demo sweeps nothing"),
         ("train/demo", ["branch=glob(*)"], "glob_choice_sweep is not for sweeps; write a,b or choice(a,b) or range(1,5)"),
         ("train/demo", ["seed=interval(0,1)"], "interval_sweep is not for sweeps"),
         ("train/demo", ["seed=range(3,3)"], "there is no value in this range"),

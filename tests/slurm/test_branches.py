@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from demo_plan import planned, stage
 from pydantic import TypeAdapter, ValidationError
 
+from recipes.exits import INTERRUPTED
 from recipes.load import load
 from recipes.manifest import publish
 from recipes.schema import TrainParams, TrainRecipe
@@ -16,7 +17,7 @@ from recipes.schema.base import Tokens
 from recipes.stage import LOGS, read_stage, report_progress, try_lock, write_stage
 from slurm.cli import main
 from slurm.plan import Plan, plan
-from slurm.run import INTERRUPTED, Runner
+from slurm.run import Runner
 
 TOKENS_PER_STEP = 256 * 8  # of train/demo; its stable stage has 220 steps, hence 450,560 tokens
 EARLY = "+stages.early={init: stable@step:100, steps: 20, lr: {schedule: linear, peak: 3e-3, end: 0}}"

@@ -174,7 +174,8 @@ def test_two_training_runs_are_compared_the_same_way(tmp_path: Path) -> None:
     run(tmp_path, "decay_short", 1e-3, [8.0, 2.5])
     other = run(tmp_path, "decay_long", 3e-3, [8.0, 2.0])
     told = compare("--root", str(tmp_path), "train/x/decay_short", str(other.folder))
-    assert told["params"] == [{"stage": "decay_short", "key": "lr.peak", "a": 1e-3, "b": 3e-3}]
+    assert told["params"] == [{"stage": "decay_short / decay_long", "key": "lr.peak", "a": 1e-3, "b": 3e-3}]
+    assert {row["stage"] for part in ("stages", "training", "figures") for row in told[part]} == {"decay_short / decay_long"}
     assert told["documents"] is None
     assert {row["key"]: (row["a"], row["b"]) for row in told["figures"]} == {
         "loss.last": (2.5, 2.0),

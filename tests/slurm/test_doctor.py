@@ -143,10 +143,19 @@ def test_a_job_that_waits_longer_than_is_allowed_is_taken_back(on_slurm: Virtual
 
 def test_without_slurm_there_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    answer = CliRunner().invoke(main, ["doctor", "cluster=virtual", "--root", str(tmp_path)])
-    assert answer.exit_code == 2
-    told = "error: there is no `scontrol` on this machine; call midtrain from a login node of a Slurm cluster"
-    assert " ".join(answer.stderr.split()) == told
+    told = ("there is no `scontrol` on this machine", "call midtrain from a login node of a Slurm cluster")
+    assert failures(examined(tmp_path, "cluster=virtual", exit_code=2)) == {"Slurm": told}
+
+
+def test_a_configuration_that_says_nothing_is_one_line_too(
+    cluster: VirtualCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slurm.conf").touch()
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
+    [(told, mend)] = failures(examined(tmp_path, "cluster=virtual", exit_code=2)).values()
+    assert told.startswith("`scontrol` refused: ")
+    assert "\n" not in told
+    assert mend == "check SLURM_CONF, or ask the site: `scontrol ping` must answer"
 
 
 # ---------------------------------------------------------------------------------------------------- without a cluster

@@ -49,10 +49,18 @@ def test_other_sizes_have_more_data_parallel_ranks_and_the_same_gpu_hours() -> N
 
 def test_a_size_that_the_global_batch_does_not_divide_says_so() -> None:
     sizes = described("train/octothinker_1b")["sizes"]
-    assert "problem" not in sizes[3]
-    assert sizes[4]["problem"].startswith(
+    assert [row["gpus"] for row in sizes if "problem" in row] == [1024]
+    assert sizes[-1]["problem"].startswith(
         "global_batch_size=512 is not a multiple of micro_batch_size 1 x data-parallel size 1024"
     )
+
+
+def test_below_a_size_that_does_not_divide_the_largest_that_does_is_told() -> None:
+    sizes = described("train/octothinker_1b")["sizes"]
+    assert [row["gpus"] for row in sizes] == [8, 64, 128, 256, 512, 1024]
+    assert (sizes[4]["data_parallel"], sizes[4]["num_microbatches"]) == (512, 1)
+    other = described("train/octothinker_1b", "global_batch_size=384")["sizes"]
+    assert [row["gpus"] for row in other if "problem" not in row] == [8, 64, 128, 192, 384]
 
 
 def test_a_page_that_would_not_fit_is_warned_of_with_the_way_out() -> None:

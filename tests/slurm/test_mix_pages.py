@@ -1,30 +1,36 @@
 """Blends are drawn within limits and leave as a sweep page; tables are read; a proposal leaves as a page that a recipe takes."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from mix_world import SOURCES, Truth, mixing_law, nothing, runs
+from mix_world import SOURCES, mixing_law, runs
 
 from recipes import load as loading
 from recipes.load import load
+from recipes.manifest import publish
 from recipes.schema import TrainRecipe
+from recipes.stage import write_stage
 from recipes.sweep import load_sweep, points_of
 from slurm.cli import main
+from slurm.mix.coverage import Truth, nothing
 from slurm.mix.limits import limits, rounded, written
 from slurm.mix.sample import draw
 from slurm.mix.table import read_table
+from slurm.sweep.plan import plan_sweep
 
 HYBRID = {"demo_web": 0.6, "demo_instruction": 0.1, "demo_short_cot": 0.15, "demo_long_cot": 0.15}
 
 
 @pytest.fixture(autouse=True)
-def empty_folder_and_few_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_folder_few_folds_and_few_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("slurm.mix.fit.TIMES", 1)  # seconds
+    monkeypatch.setattr("slurm.mix.fit.REPLICATES", 30)
 
 
 def say(*arguments: str) -> Result:
@@ -94,12 +100,15 @@ def test_shares_are_written_with_four_digits_that_sum_to_one() -> None:
 def test_sampled_blends_are_a_sweep_of_the_page_with_repeats_of_its_own_blend() -> None:
     answer = say("sample", "train/demo", "branch=demo_hybrid", "stages.decay.steps=8", "--points", "5", "--out", "proxies.yaml")
     assert answer.exit_code == 0, answer.stderr
-    points = {point.name: point.overrides for point in points_of(load_sweep("proxies.yaml"))}
-    assert list(points) == ["own_1", "own_2", "own_3", "own_4", *(f"drawn_{i:03d}" for i in range(1, 6))]
+    sampled = points_of(load_sweep("proxies.yaml"))
+    points = {point.name: point.overrides for point in sampled}
+    assert list(points) == ["own", "own_2", "own_3", "own_4", *(drawn := [f"drawn_{i:03d}" for i in range(1, 6)])]
+    assert [point.group for point in sampled] == ["own"] * 4 + drawn  # one row of a sweep's table, with its spread
     recipes = {name: load("train/demo", list(overrides)) for name, overrides in points.items()}
     decays = {name: recipe.trainings["decay"] for name, recipe in recipes.items() if isinstance(recipe, TrainRecipe)}
-    assert all(decays[f"own_{i}"].blend == HYBRID for i in (1, 2, 3, 4))
-    assert [decays[f"own_{i}"].seed for i in (1, 2, 3, 4)] == [None, 1236, 1237, 1238]
+    own = [decays[name] for name in list(points)[:4]]
+    assert all(decay.blend == HYBRID for decay in own)
+    assert [decay.seed for decay in own] == [None, 1236, 1237, 1238]
     assert all(set(decay.blend or {}) <= set(HYBRID) and decay.steps == 8 for decay in decays.values())
     assert len({str(decays[name].blend) for name in decays}) == 6
 
@@ -130,6 +139,62 @@ def test_a_table_is_read_from_csv(tmp_path: Path) -> None:
     assert table.targets["gsm8k"].tolist() == [21.5, 19.0]
 
 
+def test_columns_that_are_not_asked_for_are_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "runs.csv"
+    file.write_text("blend.web,blend.qa,gsm8k,math,note\n0.7,0.3,21.5,1,first\n1,,19,,\n0.5,0.5,20,2,third\n")
+    assert list(read_table(str(file), Path("runs"), ["gsm8k"]).targets) == ["gsm8k"]
+    file.write_text("blend.web,blend.qa,gsm8k,note\n0.7,0.3,21.5,first\n1,,19,second\n")
+    assert list(read_table(str(file), Path("runs")).targets) == ["gsm8k"]
+    with pytest.raises(ValueError, match="note='first' is no finite number"):
+        read_table(str(file), Path("runs"), ["note"])
+    with pytest.raises(ValueError, match="--target math: the runs have no 'math'; they have gsm8k, note"):
+        read_table(str(file), Path("runs"), ["math"])
+
+
+def write_scores(file: Path) -> Path:
+    """A loss that is to become low, and a benchmark's score that is to become high, of one law."""
+    table = runs(mixing_law, noise=0.002, seed=3)
+    columns = [*(f"blend.{source}" for source in table.sources), "loss", "gsm8k"]
+    losses = table.targets["reasoning"]
+    rows = [[*shares, loss, 10 * (4 - loss)] for shares, loss in zip(table.shares.tolist(), losses.tolist())]
+    file.write_text("\n".join([",".join(columns), *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("command", ["propose", "plot"])
+def test_a_file_does_not_say_whether_low_or_high_is_good(tmp_path: Path, command: str) -> None:
+    write_scores(tmp_path / "scores.csv")
+    refused = say(command, "scores.csv", "--law", "linear")
+    assert refused.exit_code == 2
+    assert "scores.csv has loss, gsm8k, and does not say what is to become low or high; say --target NAME" in refused.stderr
+    assert "--target gsm8k=0: a weight of 0 seeks nothing" in say(command, "scores.csv", "--target", "gsm8k=0").stderr
+
+
+def test_a_score_becomes_higher_and_its_effects_are_told_so(tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores.csv")
+    low, high = (
+        json.loads(say("propose", "scores.csv", "--law", "linear", "--target", target, "--json").output)
+        for target in ("loss", "gsm8k=-1")
+    )
+    assert (low["better"], high["better"]) == ("lower", "higher")
+    assert high["blend"] == low["blend"]
+    for one, other in zip(low["effects"], high["effects"], strict=True):
+        assert other["change"] == pytest.approx(-10 * one["change"])
+        assert other["low"] < other["change"] < other["high"]
+    shown = say("propose", "scores.csv", "--law", "linear", "--target", "gsm8k=-1", "--out", "blend/proposed.yaml").output
+    assert "sought: high 1 × gsm8k\n" in shown
+    assert "higher than the own blend is expected" in shown
+    assert "they do not add up to the gain" in shown
+    page = (tmp_path / "blend/proposed.yaml").read_text()
+    assert "runs of scores.csv for high 1 × gsm8k\n# gain: " in page
+    assert "higher than the own blend is expected" in page
+    say("plot", "scores.csv", "--law", "linear", "--target", "gsm8k=-1", "--out", "mix.html")
+    drawn = (tmp_path / "mix.html").read_text()
+    assert "Sought: high 1 × gsm8k. A gain is a higher figure." in drawn
+    assert "(right is better)" in drawn
+    assert "lower is better" not in drawn
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -153,13 +218,24 @@ def test_runs_that_are_not_there_are_told_with_how_to_make_them() -> None:
     )
 
 
-def test_a_sweep_of_which_nothing_is_finished_is_told_with_how_to_make_it() -> None:
-    sampled = say("sample", "train/demo", "branch=demo_hybrid", "--points", "1", "--repeats", "1", "--out", "proxies.yaml")
+def test_the_finished_points_of_a_sampled_sweep_are_what_is_fitted(tmp_path: Path) -> None:
+    """Stages as training leaves them; their losses are those of a law that is linear in the share of web."""
+    blend = "{demo_web:rest,demo_instruction:0.4}"
+    asked = ["train/demo", "branch=[]", f"branches={{pair:{{blend:{blend}}}}}", f"root={tmp_path}/runs"]
+    sampled = say("sample", *asked, "--points", "5", "--repeats", "2", "--concentration", "5", "--out", "proxies.yaml")
     assert "make them with: midtrain sweep proxies.yaml --run" in sampled.output
-    assert (
-        "proxies.yaml: no point is finished; make them with: midtrain sweep proxies.yaml --run"
-        in say("fit", "proxies.yaml").stderr
-    )
+    *planned, last = plan_sweep("proxies.yaml").points
+    told = "proxies.yaml: no point is finished; make them with: midtrain sweep proxies.yaml --run"
+    assert told in say("fit", "proxies.yaml").stderr
+    for point in planned:
+        [end] = point.ends.values()
+        write_stage(end)
+        loss = 3.0 - end.params["blend"]["demo_web"] + 1e-4 * (end.params["seed"] - 1234)
+        publish(end, counts={"steps": 1, "tokens": 1}, started=0.0, details={"validation": {"web": loss}})
+    shown = say("fit", "proxies.yaml").output
+    assert "6 runs of 5 blends of demo_web, demo_instruction\n" in shown
+    assert f"left out, not finished: {last.point.name}\n" in shown
+    assert re.search(r"^web +linear ", shown, re.MULTILINE)
 
 
 # ---------------------------------------------------------------------------------------------------- commands
@@ -179,6 +255,16 @@ def test_fit_compares_laws_beside_the_noise_of_seeds(tmp_path: Path) -> None:
     assert {score["law"] for score in prose["scores"]} == {"constant", "linear", "log_linear", "gaussian", "boosting"}
 
 
+def test_fit_says_which_law_is_used_and_why(tmp_path: Path) -> None:
+    write_runs(tmp_path / "runs.jsonl", mixing_law, noise=0.005)
+    compared, asked = (say("fit", "runs.jsonl", *law).output for law in ([], ["--law", "linear"]))
+    assert "★ the law that is used, as its error is the lowest" in compared
+    assert len(re.findall(r"(linear|log_linear|gaussian|constant|boosting) ★", compared)) == 2  # of each target
+    assert "★ the law that --law asks for" in asked
+    assert re.search(r"^loss.prose +linear ★", asked, re.MULTILINE)
+    assert "gaussian" not in asked
+
+
 def test_a_proposed_blend_is_a_page_that_recipes_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As an option of the group `blend` and, as a branch, of the group `branch`; comments say from what and how sure."""
     write_runs(tmp_path / "runs.jsonl", mixing_law, noise=0.002)
@@ -187,7 +273,7 @@ def test_a_proposed_blend_is_a_page_that_recipes_take(tmp_path: Path, monkeypatc
         assert answer.exit_code == 0, answer.stderr
         assert "gain:" in answer.output
     text = (tmp_path / "blend/proposed.yaml").read_text()
-    assert text.startswith("# Proposed from 22 runs of runs.jsonl for low 0.5 x loss.prose, 0.5 x loss.reasoning\n# gain: ")
+    assert text.startswith("# Proposed from 22 runs of runs.jsonl for low 0.5 × loss.prose, 0.5 × loss.reasoning\n# gain: ")
     blend = yaml.safe_load(text)
     assert blend["cot"] <= 0.3
     assert sum(blend.values()) == pytest.approx(1.0, abs=1e-9)

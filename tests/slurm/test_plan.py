@@ -88,6 +88,20 @@ def test_a_layout_that_training_would_refuse_is_a_problem_of_the_plan() -> None:
     assert any("global_batch_size=500 is not a multiple" in problem for problem in problems)
 
 
+def test_fp8_on_a_cpu_is_a_problem_of_the_plan() -> None:
+    problems = plan("train/demo", ("precision=fp8",)).problems
+    assert any(problem.startswith("decay_short: precision=fp8 needs CUDA and Transformer Engine") for problem in problems)
+
+
+def test_validation_on_a_dataset_that_holds_nothing_out_is_a_problem_of_the_plan() -> None:
+    told = (
+        "validation.web: dataset 'demo_web' holds no documents out (validation_share of its tokenize stage is 0); set it above 0 "
+        "on curate/demo_web, or remove it from `validation`"
+    )
+    assert told in plan("train/demo", ("demo_web:stages.tokenize.validation_share=0",)).problems
+    assert plan("train/demo", ("demo_web:stages.tokenize.validation_share=0", "~validation.web")).problems == []
+
+
 def test_base_weights_of_another_architecture_are_a_problem_of_the_plan(tmp_path: Path) -> None:
     config = {"hidden_size": 999, "num_hidden_layers": 6, "intermediate_size": 384, "num_attention_heads": 4}
     (tmp_path / "config.json").write_text(json.dumps(config))

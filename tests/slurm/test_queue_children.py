@@ -40,6 +40,15 @@ def test_waiting_ends_when_slurm_asks_and_its_last_word_counts(asked: Asked) -> 
     stop([child])
 
 
+def test_a_child_that_dies_of_slurms_signal_before_this_process_hears_it_is_no_failure(asked: Asked) -> None:
+    slurm = subprocess.Popen(["bash", "-c", f"sleep 0.4; kill -TERM {os.getpid()}"])
+    child = start(["bash", "-c", "kill -TERM $$"], {})
+    wait([child], asked)
+    assert child.returncode == -signal.SIGTERM
+    assert asked.signal == signal.SIGTERM
+    slurm.wait()
+
+
 def test_once_the_end_is_decided_signals_hurt_nothing_that_is_started(asked: Asked) -> None:
     asked.ignore()
     answer = subprocess.run(["bash", "-c", "kill -TERM $$; echo alive"], capture_output=True, text=True)

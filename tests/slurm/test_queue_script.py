@@ -43,9 +43,23 @@ def test_an_array_says_all_that_it_asks_for_and_runs_one_command(tmp_path: Path)
         "--requeue",
     ]
     assert [line for line in lines if line and not line.startswith("#")] == [
+        f'part() {{ exec {sys.executable} -m slurm.queue {ranks.stage.folder} ranks --elements 4 "$@"; }}',
         "module load gcc",
+        "[ $? = 0 ] || part --failed-line 'module load gcc'",
         "source env.sh",
-        f"exec {sys.executable} -m slurm.queue {ranks.stage.folder} ranks --elements 4",
+        "[ $? = 0 ] || part --failed-line 'source env.sh'",
+        "part",
+    ]
+    assert lines[1].endswith("a: 8 ranks: element e does the ranks e, e + 4 and so on")
+
+
+def test_run_by_hand_a_script_says_what_must_be_done_before(tmp_path: Path) -> None:
+    root = tmp_path / "my runs"
+    first = stage(root, "a")
+    (_, job) = jobs([first, stage(root, "b", first)])
+    assert script(job).splitlines()[1:3] == [
+        "# curate/page/b: does all of a stage of the kind format",
+        f"# Written by `midtrain submit`. Run again by hand when curate/page/a is done: sbatch '{job.stage.folder}/job.sbatch'",
     ]
 
 
@@ -81,8 +95,9 @@ def test_scripts_are_no_outputs(tmp_path: Path) -> None:
 
 
 def test_elements_are_written_as_a_person_would() -> None:
-    assert array([9, 3, 1, 2], 4) == "1-3,9%4"
+    assert array([9, 3, 1, 2], 3) == "1-3,9%3"
     assert array(range(8), 1) == "0-7%1"
+    assert array([0, 1], 4) == "0-1"
 
 
 def test_all_that_a_clusters_page_lacks_is_told_at_once(tmp_path: Path) -> None:

@@ -67,6 +67,25 @@ def test_a_page_is_submitted_once_and_comes_out_finished(tmp_path: Path) -> None
     assert {end.reason for stage in stages for end in ends(stage)} == {None}
 
 
+def test_what_the_page_says_counts_for_more_than_a_login_shells_variables(
+    cluster: VirtualCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it does not say is left to them."""
+    monkeypatch.delenv("SLURM_JOB_ID")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "own")
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "17")
+    monkeypatch.setenv("SQUEUE_STATES", "COMPLETED")
+    filler = sbatch(cluster, "sleep 600", "--nodes=4", "--exclusive")
+    stages = stages_of(tmp_path)
+    outcomes = submit(stages)
+    ids = [id_ for outcome in outcomes for id_ in outcome.ids]
+    asked = {cluster.client("squeue", "-h", "-j", id_, "-o", "%P %a %l %i").strip().rpartition(" ")[0] for id_ in ids}
+    assert asked == {"main own 30:00"}
+    assert [outcome.did for outcome in submit(stages)] == ["live"] * 3
+    cluster.client("scancel", filler, *ids)
+    wait_for_all(stages)
+
+
 def test_a_failed_rank_stops_what_reads_it_and_nothing_else_and_runs_again_alone(tmp_path: Path) -> None:
     format_, report = stages_of(tmp_path)
     other = stages_of(tmp_path, seed=2)[0]
@@ -146,7 +165,8 @@ def test_what_slurm_refuses_is_told_with_the_way_to_go_on(cluster: VirtualCluste
     run = copy.deepcopy(stages[1].run)
     run["cluster"]["slurm"]["cpu"]["partition"] = "nowhere"
     with pytest.raises(
-        ValueError, match=r"(?s)report \(main\) is not in the queue: .*invalid partition.*\n2 job\(s\) before it are"
+        ValueError,
+        match=r"(?s)report \(main\) is not in the queue: .*invalid partition.*\nthe 2 jobs before it are, and stay there",
     ):
         submit([stages[0], replace(stages[1], run=run)])
     again = submit(stages)

@@ -1,80 +1,21 @@
 """What `midtrain status` says of stages that run, wait, fail or vanish: from manifests, records and squeue's lines."""
 
-import json
 import time
-from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
-from rich.console import Console
+from status_world import SUBMIT, World, drawn, no_slurm
 
-from recipes.manifest import RankRecord, publish, rank_file, write_rank
-from recipes.stage import LOGS, MANIFEST, Stage, is_finished, progress_file, report_progress, try_lock
-from slurm.cli import main
-from slurm.plan import Plan, plan
-from slurm.queue.ask import NoSlurm
-from slurm.queue.live import LiveJob
-from slurm.queue.records import Began, Ended, Found, Part, Submitted, append, job_name, log_file
-from slurm.status.describe import describe_status
-from slurm.status.progress import progress_of
+from recipes.manifest import RankRecord, publish, write_rank
+from recipes.stage import LOGS, try_lock
+from slurm.queue.records import Began, Ended, Found, append, log_file
+from slurm.results import summary
 from slurm.status.story import tell
-from slurm.status.table import print_status
-
-SUBMIT = "midtrain submit train/demo"
-
-
-class World:
-    """A page whose stages are as a test says; squeue tells the lines of `queue`."""
-
-    def __init__(self, root: Path):
-        self.plan: Plan = plan("train/demo", (f"root={root}", "branch=demo_short", "demo_web:shards=4"))
-        self.queue: dict[str, list[LiveJob]] = {}
-        self.asked = 0
-
-    def stage(self, name: str, page: str = "curate/demo_web") -> Stage:
-        return next(stage for stage in self.plan.stages if (stage.page, stage.name) == (page, name))
-
-    def finish_until(self, name: str, page: str = "curate/demo_web") -> None:
-        for stage in self.plan.stages:
-            if (stage.page, stage.name) == (page, name):
-                return
-            publish(stage, counts={}, started=time.time(), files=[])
-
-    def submit(self, stage: Stage, part: Part, job: str, elements: str = "", **more: Any) -> None:
-        append(stage.folder, Submitted(job, job_name(stage, part), part, elements, **more))
-
-    def live(self, stage: Stage, part: Part, job: str, state: str, reason: str = "None", nodes: str = "", *elements: int) -> None:
-        name = job_name(stage, part)
-        self.queue.setdefault(name, []).append(LiveJob(job, elements, state, reason, nodes, None, name))
-
-    def look(self, ask: Callable[[], dict[str, list[LiveJob]]] | None = None) -> dict[str, Any]:
-        return describe_status(self.plan, SUBMIT, ask or self.squeue)
-
-    def squeue(self) -> dict[str, list[LiveJob]]:
-        self.asked += 1
-        return self.queue
-
-    def row(self, name: str, page: str = "curate/demo_web", **more: Any) -> dict[str, Any]:
-        return next(row for row in self.look(**more)["stages"] if (row["page"], row["stage"]) == (page, name))
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path / "runs")
-
-
-def no_slurm() -> dict[str, list[LiveJob]]:
-    raise NoSlurm("there is no `squeue` on this machine")
-
-
-def drawn(world: World, width: int = 160) -> str:
-    console = Console(width=width, file=StringIO())
-    with console.capture() as capture:
-        print_status(console, world.look())
-    return capture.get()
 
 
 # ---------------------------------------------------------------------------------------------------- states
@@ -179,7 +120,7 @@ def test_what_was_submitted_and_is_neither_live_nor_finished_says_submit_again(w
     log_file(stage.folder, "7").write_text("reading\n")
     row = world.row("extract")
     assert (row["state"], row["lines"]) == ("lost", ["reading"])
-    assert row["told"] == f"job 7 is not in the queue any more and has not finished; submit again: {SUBMIT}"
+    assert row["told"] == f"job 7 is not in the queue any more, and the stage is not finished; submit again: {SUBMIT}"
     assert f"✗ curate/demo_web/extract {row['told']}" in drawn(world)
 
 
@@ -188,7 +129,8 @@ def test_without_slurm_records_alone_speak(world: World) -> None:
     world.submit(stage, "main", "7")
     row = world.row("extract", ask=no_slurm)
     assert row["state"] == "submitted"
-    assert row["told"] == "submitted as job 7; whether it is live is not known: there is no `squeue` on this machine"
+    assert row["told"] == "submitted as job 7; whether it is live is not known"
+    assert drawn(world, ask=no_slurm).count("there is no `squeue`") == 1
     append(stage.folder, Ended("7", "main", 0, "disk_full", "no room"))
     assert world.row("extract", ask=no_slurm)["state"] == "failed"
     assert world.look(no_slurm)["slurm"] == "there is no `squeue` on this machine"
@@ -221,6 +163,20 @@ def test_restarts_are_counted_by_reason_also_of_a_finished_stage(world: World) -
     assert "2 preempted, 1 node_failure" in drawn(world)
 
 
+def test_what_an_interruption_changed_is_told_of_a_finished_stage(world: World) -> None:
+    stage = world.stage("stable", "train/demo")
+    proof = {"verdict": "not same", "differences": ["step 10: loss was 2.5, is 2.6"], "num_differences": 1}
+    counts, details = {"steps": 12, "tokens": 1536}, {"loss": {"first": 8.0, "last": 2.6}, "resume": proof}
+    publish(stage, counts=counts, started=time.time(), files=[], details=details)
+    told = "going on after an interruption changed what it computes: step 10: loss was 2.5, is 2.6"
+    assert world.row("stable", "train/demo")["doubt"] == told
+    assert f"! train/demo/stable {told}" in drawn(world)
+    assert "loss 2.600, changed by an interruption: midtrain status says how" in summary(stage)
+    publish(stage, counts=counts, started=time.time(), files=[], details=details | {"resume": proof | {"verdict": "same"}})
+    assert "doubt" not in world.row("stable", "train/demo")
+    assert "interruption" not in summary(stage)
+
+
 def test_a_failure_counts_for_nothing_once_its_elements_were_submitted_again(world: World) -> None:
     stage = world.stage("extract")
     world.submit(stage, "ranks", "7", "0-3", time=1.0)
@@ -249,92 +205,3 @@ def test_of_very_many_elements_the_newest_files_are_opened(world: World) -> None
     for element in range(6):
         append(stage.folder, Ended(f"7_{element}", "ranks", 0, "bad_data", ranks=[element]))
     assert sorted(job.id for job in tell(stage.folder, most=2).jobs) == ["7_4", "7_5"]
-
-
-# ---------------------------------------------------------------------------------------------------- progress
-
-
-def test_a_rate_is_told_from_one_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage, now = world.stage("stable", "train/demo"), time.time()
-    for seconds, steps in ((0, 10), (5, 15), (20, 50)):
-        monkeypatch.setattr(time, "time", lambda at=now + seconds: at)
-        report_progress(stage.folder, 0, steps, 100, "steps")
-    world.live(stage, "main", "7", "RUNNING", "None", "node1")
-    world.submit(stage, "main", "7")
-    progress = world.row("stable", "train/demo")["progress"]
-    assert (progress["done"], progress["total"], progress["rate"], progress["eta_seconds"]) == (50, 100, 2.0, 25.0)
-    assert "  50/100 steps  2 steps/s  25.0 s" in drawn(world)
-    monkeypatch.setattr(time, "time", lambda: now + 3600)
-    assert world.row("stable", "train/demo")["progress"]["rate"] is None
-
-
-def test_a_rank_that_begins_anew_has_a_rate_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage, now = world.stage("stable", "train/demo"), time.time()
-    for seconds, steps in ((0, 40), (10, 90), (20, 40), (30, 50)):
-        monkeypatch.setattr(time, "time", lambda at=now + seconds: at)
-        report_progress(stage.folder, 0, steps, 100, "steps")
-    assert world.row("stable", "train/demo")["progress"]["rate"] == 1.0
-
-
-# ---------------------------------------------------------------------------------------------------- the picture, the command
-
-
-def test_of_more_than_a_thousand_ranks_ranks_are_counted_with_those_at_work(tmp_path: Path) -> None:
-    [stage] = [stage for stage in plan("curate/web_files", (f"root={tmp_path}", "shards=2000")).stages if stage.name == "extract"]
-    for folder in ("ranks", "progress"):
-        (stage.folder / LOGS / folder).mkdir(parents=True)
-    for rank in range(1500):
-        for file in (rank_file(stage.folder, rank), progress_file(stage.folder, rank)):
-            file.touch()  # what is in them is not asked
-    for rank in (1500, 1501):
-        report_progress(stage.folder, rank, 600, 1000, "documents")
-    progress = progress_of(stage)
-    assert (progress["done"], progress["total"], progress["unit"]) == (1501, 2000, "ranks")
-
-
-@pytest.mark.parametrize("width", [80, 160])
-def test_a_stage_is_one_line_however_narrow_the_terminal(world: World, width: int) -> None:
-    world.finish_until("extract")
-    stage = world.stage("extract")
-    world.submit(stage, "ranks", "123456", "0-3")
-    world.live(stage, "ranks", "123456", "RUNNING", "None", "node1", 0)
-    world.live(stage, "ranks", "123456", "PENDING", "JobArrayTaskLimit", "", 1, 2, 3)
-    append(stage.folder, Ended("123456_1", "ranks", 0, "preempted", again=True))
-    lines = drawn(world, width).splitlines()
-    [line] = [line for line in lines if line.startswith("  extract ")]
-    assert "running  0/4 ranks" in line
-    assert ("123456 ranks 1 running 3 pending" if width == 160 else "123456 ranks 1 run") in line
-    assert ("1 preempted" in line) == (width == 160)
-    assert max(len(line.rstrip()) for line in lines) <= width
-
-
-def test_pages_that_are_done_or_not_begun_are_one_line(world: World) -> None:
-    world.finish_until("extract")
-    picture = drawn(world)
-    assert [line.split() for line in picture.splitlines() if line.startswith("curate/demo_data")] == [
-        ["curate/demo_data", "done", "1", "stage"]
-    ]
-    assert "curate/demo_qa" in picture
-    assert "  stable" in picture
-
-
-def test_the_command_gives_json_or_a_table_and_watches_until_nothing_is_live(world: World) -> None:
-    given = ("status", "train/demo", f"root={world.plan.recipe.root}", "branch=demo_short", "demo_web:shards=4")
-    append(world.stage("extract").folder, Ended("7", "main", 0, "disk_full", "no room"))
-    record = json.loads(CliRunner().invoke(main, [*given, "--json"]).stdout)
-    assert record["stopped"] == ["curate/demo_web/extract"]
-    answer = CliRunner().invoke(main, [*given, "--watch"])
-    assert answer.exit_code == 1
-    assert "disk_full" in answer.stdout
-    assert CliRunner().invoke(main, [*given, "--watch", "--json"]).exit_code == 2
-
-
-def test_a_manifest_of_any_size_is_read_at_its_ends(world: World) -> None:
-    stage = world.stage("extract")
-    files = [{"path": f"documents/{number:05d}.parquet", "bytes": 1, "sha256": "0" * 64} for number in range(1000)]
-    publish(stage, counts={"documents_out": 3}, started=time.time(), files=files)
-    assert world.row("extract")["counts"] == {"documents_out": 3}
-    (stage.folder / MANIFEST).write_bytes(b"")
-    assert is_finished(stage.folder)
-    with pytest.raises(ValueError, match="is damaged"):
-        world.look()

@@ -45,7 +45,7 @@ def test_a_page_that_waits_is_cancelled_submitted_again_and_fails(
     cluster.client("scancel", *(job["job"] for job in second["jobs"]))
     wait_until(lambda: states(planned) == {"extract": "queued", "tidy": "lost"}, "what was cancelled while it waited is lost")
     told = look(planned)["stages"][1]["told"]
-    assert told.endswith(f"is not in the queue any more and has not finished; submit again: midtrain submit {PAGE}")
+    assert told.endswith(f"are not in the queue any more, and the stage is not finished; submit again: midtrain submit {PAGE}")
 
     submit(planned.stages)
     assert states(planned) == {"extract": "queued", "tidy": "queued"}

@@ -13,6 +13,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 from dataset import overrides, write_pages, write_tokenizer
+from rich.console import Console
 
 from recipes.manifest import publish
 from recipes.report.sweep import render_sweep
@@ -95,6 +96,30 @@ def test_what_is_not_finished_says_so(half_done: SweepPlan) -> None:
     assert len(re.findall(r"^  stable ", jobs, re.MULTILINE)) == 1
     page = render_sweep(describe_sweep(planned(half_done.root / "other")))
     assert "3 of 3 rows have no figures yet" in page
+
+
+def test_points_can_be_told_apart_on_a_narrow_terminal(half_done: SweepPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slurm.sweep.command.console", Console(width=80))
+    jobs = CliRunner().invoke(main, ["sweep", "train/demo", f"root={half_done.root / 'other'}", *PEAKS, "--status"]).stdout
+    told = set(re.findall(r"^  decay_short of (peak=\S+ seed=\d) +\w+", jobs, re.MULTILINE))
+    assert told == {one.point.name for one in half_done.points}
+    assert max(len(line) for line in jobs.splitlines()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["--submit", "--dry-run", "--run"], "--submit and --run are given at once; ask for one after the other"),
+        (["--status", "--report"], "--status and --report are given at once"),
+        (["--dry-run"], "--dry-run goes with --submit alone"),
+        (["--run", "--dry-run"], "--dry-run goes with --submit alone"),
+    ],
+)
+def test_what_cannot_be_asked_for_together_is_refused(tmp_path: Path, asked: list[str], told: str) -> None:
+    answer = CliRunner().invoke(main, ["sweep", "train/demo", f"root={tmp_path}", *PEAKS, *asked])
+    assert answer.exit_code == 2
+    assert told in answer.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_control_may_be_another_point(tmp_path: Path) -> None:
