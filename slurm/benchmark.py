@@ -7,7 +7,6 @@ what lies on the disk is made for the occasion, half-way through the crawl. Figu
 """
 
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -53,8 +52,14 @@ def _measured(record: dict[str, Any]) -> Iterator[None]:
     yield
     record["seconds"] = round(time.perf_counter() - wall, 3)
     record["cpu_seconds"] = round(time.process_time() - cpu, 3)
-    record["peak_megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # of the process so far
+    record["peak_megabytes"] = _peak_megabytes()
     record |= {name: _counts[name] - before[name] for name in dict.fromkeys(COUNTED.values())}
+
+
+def _peak_megabytes() -> int:
+    """Of this process so far. getrusage's would be that of the process that started it, where that was larger."""
+    status = Path("/proc/self/status").read_text()
+    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
 # ---------------------------------------------------------------------------------------------------- on paper

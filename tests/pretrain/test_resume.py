@@ -48,6 +48,7 @@ def test_a_stage_reports_what_it_did(undisturbed: Path) -> None:
             "layout": "data 1 x tensor 1 x pipeline 1 x context 1, virtual pipeline 1, cpu",
             "loaded": None,
             "from_step": 0,
+            "damaged": [],
             "to_step": 12,
             "ended": "done",
         }

@@ -22,7 +22,7 @@ def cluster() -> Iterator[VirtualCluster]:
         yield running
 
 
-def wait_until(happened: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
+def wait_until(happened: Callable[[], bool], what: str, *, seconds: float = 180.0) -> None:
     """What Slurm does, it does when it likes. `seconds` is where a test gives up, not what it measures."""
     end = time.monotonic() + seconds
     while not happened():
