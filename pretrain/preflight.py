@@ -41,7 +41,7 @@ def check(stage: Stage, *, is_ahead: bool = False) -> Job:
     cluster = Cluster.model_validate(stage.run["cluster"])
     parallelism = Parallelism.model_validate(stage.run.get("parallelism", {}))
     started = int(os.environ.get("WORLD_SIZE", "1"))
-    parallel.check_layout(params, parallelism, cluster.nodes * cluster.processes_per_node if is_ahead else started)
+    parallel.check_layout(params, parallelism, cluster.num_processes if is_ahead else started)
     parallel.check_precision(params, cluster)
     vocabulary = tokens.check_tokenizer(Path(stage.input("tokenizer")), params.model.vocab_size)
     tokens.check_datasets(stage, params)

@@ -14,12 +14,12 @@ def pass_at_k(num_samples: int, num_right: int, k: int) -> float:
     return 1.0 - math.comb(num_samples - num_right, k) / math.comb(num_samples, k)
 
 
-def wilson(mean: float, num: int) -> tuple[float, float]:
+def wilson(mean: float, num: int, z: float = Z) -> tuple[float, float]:
     """The 95 % interval of Wilson for a mean of numbers from 0 to 1: for shares it is rather too wide, never too narrow."""
     if not num:
         return 0.0, 1.0
-    spread = Z * math.sqrt(mean * (1 - mean) / num + Z**2 / (4 * num**2))
-    middle, scale = mean + Z**2 / (2 * num), 1 + Z**2 / num
+    spread = z * math.sqrt(mean * (1 - mean) / num + z**2 / (4 * num**2))
+    middle, scale = mean + z**2 / (2 * num), 1 + z**2 / num
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 

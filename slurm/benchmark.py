@@ -19,6 +19,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from curation.benchmark.measure import peak_mb
 from curation.ranks import num_ranks
 from recipes.load import load, pages
 from recipes.manifest import publish, rank_file
@@ -52,14 +53,8 @@ def _measured(record: dict[str, Any]) -> Iterator[None]:
     yield
     record["seconds"] = round(time.perf_counter() - wall, 3)
     record["cpu_seconds"] = round(time.process_time() - cpu, 3)
-    record["peak_megabytes"] = _peak_megabytes()
+    record["peak_megabytes"] = round(peak_mb())
     record |= {name: _counts[name] - before[name] for name in dict.fromkeys(COUNTED.values())}
-
-
-def _peak_megabytes() -> int:
-    """Of this process so far. getrusage's would be that of the process that started it, where that was larger."""
-    status = Path("/proc/self/status").read_text()
-    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
 # ---------------------------------------------------------------------------------------------------- on paper

@@ -31,7 +31,7 @@ def foretell(root: Path, stage: Stage) -> dict[str, Any]:
     record = mfu.record() | {"attended_length": attended_length(stage), "checkpoint_bytes": checkpoint_bytes(params)}
     record |= {"checkpoints_at_most": at_most, "checkpoints_kept": kept}
     try:
-        return record | _times(params, parallelism, cluster, record, processes_of(cluster))
+        return record | _times(params, parallelism, cluster, record, cluster.num_processes)
     except ValueError:
         return record
 
@@ -40,7 +40,7 @@ def forecast(stage: Stage, processes: int | None = None) -> dict[str, Any]:
     """Of a training stage on that many processes, None: the cluster's. ValueError where they do not divide. Memory is told of
     GPUs alone."""
     params, parallelism, cluster = _read(stage)
-    processes = processes or processes_of(cluster)
+    processes = processes or cluster.num_processes
     told = stage.run.get(FORECAST) or assumed(cluster).record()
     record = Mfu.of(told).record() | _times(params, parallelism, cluster, told, processes)
     record["attended_length"] = told.get("attended_length")
@@ -93,7 +93,7 @@ def sizes(stages: list[Stage]) -> list[dict[str, Any]]:
     clusters = [Cluster.model_validate(stage.run["cluster"]) for stage in stages]
     if not stages or clusters[0].device != "cuda":
         return []
-    own, node = processes_of(clusters[0]), clusters[0].processes_per_node
+    own, node = clusters[0].num_processes, clusters[0].processes_per_node
     nearest = {next(filter(partial(_divides, stages[0]), range(gpus // node * node, 0, -node)), gpus) for gpus in SIZES}
     return [_size(stages, gpus, own) for gpus in sorted({*SIZES, *nearest, own})]
 
@@ -133,7 +133,7 @@ def memory_warning(stage: Stage, record: dict[str, Any]) -> list[str]:
     if record.get("fits", True):
         return []
     params, parallelism, cluster = _read(stage)
-    data_size = check_layout(params, parallelism, processes_of(cluster))
+    data_size = check_layout(params, parallelism, cluster.num_processes)
     layers = recompute_that_fits(params, parallelism, cluster, data_size)
     remedy = "raise parallelism.tensor, pipeline or context"
     if layers is not None:
@@ -150,7 +150,3 @@ def _read(stage: Stage) -> tuple[TrainParams, Parallelism, Cluster]:
         Parallelism.model_validate(stage.run["parallelism"]),
         Cluster.model_validate(stage.run["cluster"]),
     )
-
-
-def processes_of(cluster: Cluster) -> int:
-    return cluster.nodes * cluster.processes_per_node

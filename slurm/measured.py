@@ -87,7 +87,7 @@ def _speed(folder: Path, _changed: int) -> Speed | None:
         params = TrainParams.model_validate(manifest["params"])
         parallelism = Parallelism.model_validate(manifest["run"]["parallelism"])
         cluster = Cluster.model_validate(manifest["run"]["cluster"])
-        data_size = check_layout(params, parallelism, cluster.nodes * cluster.processes_per_node)
+        data_size = check_layout(params, parallelism, cluster.num_processes)
     except (KeyError, ValueError):  # of another version of the program: it measured something else
         return None
     if not seconds:

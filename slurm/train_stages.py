@@ -108,7 +108,7 @@ class Page:
         recipe = self.recipe
         try:
             check_precision(params, recipe.cluster)
-            data_size = check_layout(params, recipe.parallelism, recipe.cluster.nodes * recipe.cluster.processes_per_node)
+            data_size = check_layout(params, recipe.parallelism, recipe.cluster.num_processes)
             check_state_fits(params, recipe.parallelism, recipe.cluster, data_size)
             if not params.init_from_stage and (Path(stage.input("init")) / "config.json").is_file():
                 check_config(Path(stage.input("init")), params.model)

@@ -115,7 +115,7 @@ def _run(way: Way, send: Any, stderr: str) -> None:
     before = _cpu_seconds()
     answer = work()
     seconds = _cpu_seconds() - before
-    send.send(Measured(seconds, _peak_mb(), answer))
+    send.send(Measured(seconds, peak_mb(), answer))
 
 
 def _cpu_seconds() -> float:
@@ -123,7 +123,7 @@ def _cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """VmHWM, not ru_maxrss: the latter a process inherits from the one that started it."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recipes import pass_at_k
+
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 NUM_BINS = 10
 NUM_RESAMPLES = 200
@@ -49,10 +51,7 @@ def wilson(successes: int, trials: int) -> list[float] | None:
     """Wilson's interval of a share: it holds for few trials and for shares near 0 and 1 too. None without trials."""
     if not trials:
         return None
-    share, z2 = successes / trials, Z * Z / trials
-    middle = (share + z2 / 2) / (1 + z2)
-    half = Z * (share * (1 - share) / trials + z2 / (4 * trials)) ** 0.5 / (1 + z2)
-    return [round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)]
+    return [round(end, 4) for end in pass_at_k.wilson(successes / trials, trials, Z)]
 
 
 def average_precision(labels: Sequence[int] | Labels, scores: Sequence[float] | Scores) -> float | None:

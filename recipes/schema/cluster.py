@@ -82,3 +82,8 @@ class Cluster(Strict):
     gpu_memory_gib: PositiveFloat | None = None  # of one process' device; plans warn where training would not fit
     price_per_device_hour: Annotated[float, Field(ge=0.0)] | None = None  # of training, in the currency you like
     slurm: Slurm | None = None  # None: `midtrain submit` has nowhere to go
+
+    @property
+    def num_processes(self) -> int:
+        """Of training."""
+        return self.nodes * self.processes_per_node

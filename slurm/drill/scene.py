@@ -43,7 +43,7 @@ class Scene:
     def hold(self) -> None:
         """Waits for the moment, and stops the processes there."""
         cluster = self.job.cluster
-        number = 1 if self.rank is not None else cluster.nodes * cluster.processes_per_node
+        number = 1 if self.rank is not None else cluster.num_processes
         wait_until(lambda: len(self._found()) == number, f"{self.stage.page}/{self.stage.name} begins")
         wait_until(self._is_at_its_moment, f"{self.stage.page}/{self.stage.name} is in the middle of its work")
         self._stop()

@@ -58,5 +58,5 @@ def as_processes(command: list[str], cluster: Cluster) -> list[str]:
     """The command as training's processes, one a task over all nodes. One that fails takes the others along: they would wait for
     it for ever. Never --no-kill: a step that goes on with half its ranks ends with status 0."""
     each = [f"--ntasks-per-node={cluster.processes_per_node}", f"--cpus-per-task={cluster.threads_per_process}"]
-    size = [f"--nodes={cluster.nodes}", f"--ntasks={cluster.nodes * cluster.processes_per_node}", *each]
+    size = [f"--nodes={cluster.nodes}", f"--ntasks={cluster.num_processes}", *each]
     return ["srun", *size, "--mpi=none", "--input=none", "--kill-on-bad-exit=1", "bash", "-c", TASK, "task", *command]

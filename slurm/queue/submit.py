@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from curation.ranks import finished_ranks, num_ranks
-from recipes.stage import Stage, ask_to_keep, is_held, read_stage, try_lock, write_atomically, write_stage
+from recipes.stage import Stage, ask_to_keep, is_finished, is_held, read_stage, try_lock, write_atomically, write_stage
 from slurm.queue import dag, records
 from slurm.queue.ask import ATTEMPTS, SECONDS_BETWEEN, NoSlurm, Refused, ask
 from slurm.queue.dag import Job
@@ -91,7 +91,7 @@ class _Submission:
         there = {str(job.stage.folder) for job in planned}
         for job in planned:
             for role, entry in job.stage.inputs.items():
-                if entry.stage is not None and entry.stage not in there and not (Path(entry.stage) / "manifest.json").is_file():
+                if entry.stage is not None and entry.stage not in there and not is_finished(entry.stage):
                     raise ValueError(
                         f"{job.stage.page}/{job.stage.name}: input {role!r} is not finished, and no stage here makes it: "
                         f"{entry.stage}; submit its page too"
