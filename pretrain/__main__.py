@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from pretrain.ending import Failed, Interruption, Mistake
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pretrain", description="Runs a training, average or export stage.")
+    parser = argparse.ArgumentParser(prog="python -m pretrain", description="Runs a stage of pretrain.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--index", action="store_true", help="only decide which samples a training stage sees; needs no GPU")
     asked = parser.parse_args(arguments)
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             return exits.DONE
         if asked.index:
             return index(stage)
-        return {"train": train, "average": average, "export": export}[stage.do](stage)
+        return KINDS[stage.do](stage)
     except (ValueError, Failed) as error:
         if is_first_process():
             log.error("%s", error)
@@ -106,6 +107,15 @@ def export(stage: Stage) -> int:
     from pretrain.export import run
 
     return run(stage.folder)
+
+
+def ask(stage: Stage) -> int:
+    """What is asked of a finished checkpoint: pretrain/evaluate, pretrain/readiness, pretrain/probe."""
+    import_module(f"pretrain.{stage.do}.stage").run(stage)
+    return exits.DONE
+
+
+KINDS = {"train": train, "average": average, "export": export, "evaluate": ask, "readiness": ask, "probe": ask}
 
 
 def is_first_process() -> bool:

@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from recipes.schema import CurateRecipe, CurateStage, TrainRecipe, nearest
+from recipes.schema import CurateRecipe, CurateStage, ProveRecipe, Recipe, TrainRecipe, nearest
 
 RECIPES = Path(__file__).parent
-KINDS = ("curate", "train")
+KINDS: dict[str, type[Recipe]] = {"curate": CurateRecipe, "train": TrainRecipe, "prove": ProveRecipe}
 STAGE_KINDS = (
     *(kind.model_fields["do"].annotation.__args__[0] for kind in get_args(get_args(CurateStage)[0])),
     "train",
@@ -34,7 +34,7 @@ NOTHING_OF_HYDRAS = [
 
 
 def pages() -> list[str]:
-    """All pages: "curate/NAME" and "train/NAME"."""
+    """All pages: "curate/NAME", "train/NAME" and "prove/NAME"."""
     return [f"{kind}/{file.stem}" for kind in KINDS for file in sorted((RECIPES / kind).glob("*.yaml"))]
 
 
@@ -45,7 +45,7 @@ def groups() -> dict[str, list[str]]:
     return {name: options for name, options in found.items() if options}
 
 
-def load(page: str, overrides: list[str] | tuple[str, ...] = ()) -> CurateRecipe | TrainRecipe:
+def load(page: str, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
     """The recipe of a page. Overrides are Hydra's: `branch=long stages.decay.lr.peak=1e-5 ~stages.clean.filters.words`.
 
     Raises ValueError for an unknown page, key, option or value."""
@@ -56,9 +56,8 @@ def load(page: str, overrides: list[str] | tuple[str, ...] = ()) -> CurateRecipe
     content = _compose(page, list(overrides))
     if "page" in content:
         raise ValueError(f"page {page}: unknown key 'page'; a page is named by its file")
-    kind: type[CurateRecipe] | type[TrainRecipe] = TrainRecipe if page.startswith("train/") else CurateRecipe
     try:
-        return kind.model_validate({"page": page, **content})
+        return KINDS[page.partition("/")[0]].model_validate({"page": page, **content})
     except ValidationError as error:
         raise ValueError(f"page {page}: {explain(error)}") from None
 

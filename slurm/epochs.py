@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recipes.manifest import read_summary
-from recipes.schema import CurateRecipe, TrainParams, TrainRecipe
+from recipes.schema import CurateRecipe, Recipe, TrainParams
 from recipes.stage import Stage, is_finished
 
 WORTH = 4
-Recipes = Mapping[str, CurateRecipe | TrainRecipe]  # by page
+Recipes = Mapping[str, Recipe]  # by page
 
 
 def tokens_of(stage: Stage, dataset: str, recipes: Recipes) -> tuple[int | None, bool]:

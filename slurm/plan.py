@@ -4,6 +4,7 @@ Planning reads pages, input files and manifests of finished stages, and nothing 
 that are not there are listed as problems; running refuses while there are any.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from recipes.fingerprint import fingerprint
 from recipes.load import load, pages
 from recipes.manifest import read_summary
 from recipes.report import VERSION as REPORT_VERSION
-from recipes.schema import CurateRecipe, TrainRecipe, nearest
+from recipes.schema import CurateRecipe, Recipe, TrainRecipe, nearest
 from recipes.stage import LOGS, Input, Stage, made
 from slurm.curation_stages import Page as CuratePage
 from slurm.inputs import Outside
+from slurm.prove_stages import Page as ProvePage
 from slurm.train_stages import Page as TrainPage
 
 VERSIONS = {**curation.VERSIONS, **pretrain.VERSIONS, "report": REPORT_VERSION}
@@ -30,12 +32,12 @@ class Plan:
 
     page: str
     stages: list[Stage]
-    recipes: dict[str, CurateRecipe | TrainRecipe]
+    recipes: dict[str, Recipe]
     problems: list[str]
     warnings: list[str]
 
     @property
-    def recipe(self) -> CurateRecipe | TrainRecipe:
+    def recipe(self) -> Recipe:
         return self.recipes[self.page]
 
     @property
@@ -69,7 +71,7 @@ def plan(page: str, overrides: tuple[str, ...] = ()) -> Plan:
 class _Planner:
     page: str
     overrides: tuple[str, ...]
-    recipes: dict[str, CurateRecipe | TrainRecipe] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
     planned: dict[str, dict[str, Stage]] = field(default_factory=dict)
     ordered: list[Stage] = field(default_factory=list)
     _open: list[str] = field(default_factory=list)
@@ -109,12 +111,18 @@ class _Planner:
         recipe = self.recipes[page]
         stages: dict[str, Stage] = {}
         self.planned[page] = stages
-        expanded = TrainPage(self, recipe, stages) if isinstance(recipe, TrainRecipe) else CuratePage(self, recipe)
-        for stage in expanded.expand():
+        for stage in self._expanded(recipe, stages):
             stages[stage.name] = stage
             self.ordered.append(stage)
         self._open.pop()
         return stages
+
+    def _expanded(self, recipe: Recipe, stages: dict[str, Stage]) -> Iterator[Stage]:
+        if isinstance(recipe, TrainRecipe):
+            return TrainPage(self, recipe, stages).expand()
+        if isinstance(recipe, CurateRecipe):
+            return CuratePage(self, recipe).expand()
+        return ProvePage(self, recipe).expand()
 
     def check_finished(self) -> None:
         """Limits of what may be unreadable are no part of a stage's identity: a finished one may be beyond a tightened limit."""
@@ -132,7 +140,7 @@ class _Planner:
 
     def stage(
         self,
-        recipe: CurateRecipe | TrainRecipe,
+        recipe: Recipe,
         name: str,
         room: str,
         do: str,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipes.schema import CurateRecipe, TrainRecipe
+from recipes.schema import Recipe
 from recipes.stage import Input, Stage
 from slurm.inputs import Outside
 
@@ -11,7 +11,7 @@ from slurm.inputs import Outside
 class Planner(Protocol):
     outside: Outside
     root: Path  # of all results
-    recipes: dict[str, CurateRecipe | TrainRecipe]  # every page that the plan needs
+    recipes: dict[str, Recipe]  # every page that the plan needs
     ordered: list[Stage]  # all that were planned, those of other pages too
 
     def stages_of(self, page: str) -> dict[str, Stage]: ...
@@ -20,7 +20,7 @@ class Planner(Protocol):
 
     def stage(
         self,
-        recipe: CurateRecipe | TrainRecipe,
+        recipe: Recipe,
         name: str,
         room: str,
         do: str,

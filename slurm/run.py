@@ -37,6 +37,7 @@ from recipes.stage import (
 from slurm.plan import Plan, refuse_problems
 
 POLL_SECONDS = 0.1
+DISTRIBUTED = ("train", "average")  # kinds that run as many processes
 
 
 @dataclass
@@ -241,7 +242,7 @@ def _check_root(root: Path) -> None:
 
 
 def _slots(stage: Stage, cluster: Cluster) -> int:
-    if stage.room != "pretrain" or stage.do == "export":
+    if stage.do not in DISTRIBUTED:
         return 1
     return min(cluster.processes_per_node * cluster.threads_per_process, cluster.curation_workers)
 
@@ -251,7 +252,7 @@ def commands(stage: Stage, cluster: Cluster) -> list[list[str]]:
     module = ["-m", "pretrain", str(stage.folder)]
     alone = [sys.executable, *module]
     index = [[*alone, "--index"]] if stage.do == "train" and cluster.device == "cuda" else []
-    if stage.do == "export" or cluster.processes_per_node == 1:
+    if stage.do not in DISTRIBUTED or cluster.processes_per_node == 1:
         return [*index, alone]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={cluster.processes_per_node}"]
     return [*index, [sys.executable, *launcher, *module]]

@@ -1,7 +1,8 @@
 """Every key a page may set: typed, frozen; unknown keys are refused with the nearest valid name.
 
-A page becomes one of two recipes: `CurateRecipe` makes a tokenized dataset, `TrainRecipe` makes a model. The parameter
-classes of single stages are what a stage folder's `recipe.yaml` holds, so a node validates with the same classes.
+A page becomes one of three recipes: `CurateRecipe` makes a tokenized dataset, `TrainRecipe` makes a model, `ProveRecipe` tells
+what checkpoints can do. The parameter classes of single stages are what a stage folder's `recipe.yaml` holds, so a node
+validates with the same classes.
 """
 
 from recipes.schema.average import AverageParams, AverageStage, Ema, Member
@@ -53,11 +54,14 @@ from recipes.schema.filters import (
 )
 from recipes.schema.guards import GradNorm, Guards, LossSpike, Then
 from recipes.schema.learning_rate import LearningRate, Shape
+from recipes.schema.prove import Engine, ProveRecipe, Serving
 from recipes.schema.sampling import CheckSummariesStage, KeepVerifiedStage, SampleAnswersStage
 from recipes.schema.selection import DropSolvedStage, LabelTopicStage, SelectStage
 from recipes.schema.sweep import Metric, Sweep, SweepValue
 from recipes.schema.train import Export, ExportParams, TrainParams, TrainRecipe
 from recipes.schema.train_stage import Blend, Branch, Optimizer, TrainStage, check_blend
+
+Recipe = CurateRecipe | TrainRecipe | ProveRecipe
 
 __all__ = [
     "DECIDES_ANSWERS",
@@ -85,6 +89,7 @@ __all__ = [
     "Duration",
     "Ema",
     "Endpoint",
+    "Engine",
     "Export",
     "ExportParams",
     "ExtractStage",
@@ -111,7 +116,9 @@ __all__ = [
     "Positive",
     "PositiveFloat",
     "ProblemFormatFilter",
+    "ProveRecipe",
     "ReadStage",
+    "Recipe",
     "RepetitionFilter",
     "Restarts",
     "RewriteStage",
@@ -120,6 +127,7 @@ __all__ = [
     "ScoreStage",
     "ScriptsFilter",
     "SelectStage",
+    "Serving",
     "Shape",
     "Share",
     "Slurm",

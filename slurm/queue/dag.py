@@ -17,6 +17,8 @@ from recipes.schema import Cluster, Jobs, Slurm
 from recipes.stage import Stage
 from slurm.queue.records import Part, job_name
 
+GENERATES = ("evaluate", "readiness", "probe")  # kinds of stages that ask a model, on one GPU where there are any
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -52,6 +54,13 @@ class Job:
         """It runs as a step of several processes, which hear the signal before the time limit themselves."""
         return self.part == "main" and self.stage.do == "train"
 
+    @property
+    def num_gpus(self) -> int:
+        """Of each node. What asks a model has it on one."""
+        if self.resources == "cpu":
+            return 0
+        return self.cluster.processes_per_node if self.is_training else 1
+
     def ranks_of(self, element: int) -> range:
         return range(element, num_ranks(self.stage), self.num_elements)
 
@@ -82,7 +91,8 @@ def _jobs_of(stage: Stage, needs: tuple[Job, ...]) -> list[Job]:
     if stage.do == "train" and cluster.device == "cuda":
         index = Job(stage, "index", needs=needs)
         return [index, Job(stage, "main", resources="gpu", needs=(index,))]
-    return [Job(stage, "main", needs=needs)]
+    resources: Literal["cpu", "gpu"] = "gpu" if stage.do in GENERATES and cluster.device == "cuda" else "cpu"
+    return [Job(stage, "main", resources=resources, needs=needs)]
 
 
 def cluster_of(stage: Stage) -> Cluster:

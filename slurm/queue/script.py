@@ -67,7 +67,7 @@ def options(job: Job) -> list[str]:
         **_size(job),
     }
     lines = [f"--{key}={value}" for key, value in asked.items() if value is not None]
-    gpus = [job.slurm.gpus_option.format(job.cluster.processes_per_node)] if job.resources == "gpu" else []
+    gpus = [job.slurm.gpus_option.format(job.num_gpus)] if job.num_gpus else []
     return [*lines, "--requeue", *gpus, *asks.options]
 
 

@@ -1,0 +1,1 @@
+"""How right a checkpoint answers the problems of benchmarks."""

@@ -1,0 +1,1 @@
+"""Text from a checkpoint: one small interface, and the engines behind it."""

@@ -1,0 +1,1 @@
+"""A short run of GRPO from a checkpoint, to see whether it learns."""

@@ -1,0 +1,1 @@
+"""Whether reinforcement learning can begin from a checkpoint."""
