@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ def comparisons(size: Size) -> Iterator[Comparison]:
             judge=partial(_judge, corpus, documents, few),
         )
         kilobytes = sum(len(row["text"].encode()) for row in _rows(corpus)[:documents]) / 1000
-        yield replace(compared, quality=compared.quality | {"us_per_kb": round(compared.ours_seconds / kilobytes * 1e6, 2)})
+        alone = _detector_seconds(corpus, documents, files, size.repeats)
+        costs = {"detector_us_per_kb": alone, "step_with_evidence_us_per_kb": compared.ours_seconds}
+        yield replace(compared, quality=compared.quality | {name: round(s / kilobytes * 1e6, 2) for name, s in costs.items()})
     if size.data is not None and (size.data / "peer-tests").is_dir():
         yield from _leaks(size, size.data)
 
@@ -127,6 +130,21 @@ def ours(corpus: Path, count: int, files: dict[str, Path], scratch: Path) -> Wor
         return {"removed": {doc.id for doc in docs} - kept.keys(), "near": {id_ for id_, is_near in kept.items() if is_near}}
 
     return work
+
+
+def _detector_seconds(corpus: Path, count: int, files: dict[str, Path], repeats: int) -> float:
+    """CPU-seconds of finding alone, in batches as the step's: no documents are made, and no evidence is written."""
+    from curation.batches import batches
+    from curation.decontaminate.detector import Detector
+
+    detector, docs = Detector.of(files, _params(files)), _documents(corpus, count)
+    seconds = []
+    for _ in range(repeats + 1):  # the first compiles every kernel
+        start = process_time()
+        for batch in batches(iter(docs)):
+            detector.find([doc.text for doc in batch])
+        seconds.append(process_time() - start)
+    return min(seconds)
 
 
 def stock(corpus: Path, count: int, index: Path, find_questions: bool) -> Work:

@@ -8,9 +8,8 @@ enough of an item is there and its numbers are (one, or a fifth, may be another,
 
 A version is told by bits, not by tokens: "x = 3" and "find the value of" are everywhere. Of 1,517 clean pages (PlanetMath, C4)
 28 are near an item of 19 benchmarks, and none is removed. Of GSM8K's first 1,000 training problems with their solutions 44 are
-near, of 750 of MATH's, whose templates its test items share, 270. A small benchmark does not know which phrases are stock: of 63
-clean problems one is near, by "Express your answer in simplest radical form". With 22 bits it is not, but then 12 of 15 leaks
-that people confirmed are reported and not all.
+near, of 750 of MATH's, whose templates its test items share, 270. Of 63 clean problems none is: forms of answers ("Express your
+answer in simplest radical form") tell no more than how rare they are (outlines.py).
 
 8-grams of tokens lose less at every changed word than 13-grams do, and items of eight words have one. Planted questions with
 their sentences reordered are removed 0.88, 0.89, 0.85, 0.81 of the time with 6-, 8-, 10- and 13-grams, those in two pieces 0.87,
@@ -18,11 +17,10 @@ their sentences reordered are removed 0.88, 0.89, 0.85, 0.81 of the time with 6-
 of an item has to be found, and 13 tokens of it (GPT-3's n, appendix C) or all.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +46,7 @@ Tier = Literal["remove", "near"]
 Span = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     part: Part
     number: int  # of the part in the index
     tier: Tier
@@ -58,10 +55,6 @@ class Finding:
     in_order: float  # share of the part's outline that is there in its order, by weight; 0 where coverage decided
     num_tokens: int  # found
     spans: tuple[Span, ...] = ()  # of the first finding of a text: where it is in the normalised bytes
-
-    def rank(self) -> tuple[Any, ...]:
-        """Smaller for what is surer."""
-        return self.tier == "near", -max(self.coverage, self.in_order), -self.num_tokens, self.number
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -76,7 +69,7 @@ class Finding:
 
 
 class Detector:
-    """Memory: about 120 bytes a token of the benchmarks' items, 200 MB for 19 public ones."""
+    """Memory: about 60 bytes a token of the benchmarks' items, 105 MB for 19 public ones."""
 
     def __init__(self, benchmarks: Benchmarks):
         self.params: DecontaminateStage = benchmarks.params
@@ -136,22 +129,16 @@ class Detector:
         ordered = self._compare_in_order(tokens, decided=keys[removed])
         removed_in_order, near_in_order = self._judge_ordered(ordered)
         keys_in_order = self._keys(ordered)
-        tiers: dict[int, Tier] = {}
-        for tier, mine, in_order in (("near", near, near_in_order), ("remove", removed, removed_in_order)):
-            tiers |= dict.fromkeys([*keys[mine].tolist(), *keys_in_order[in_order].tolist()], tier)
-        rows = {key: row for row, key in enumerate(keys.tolist()) if key in tiers}
-        rows_in_order = {key: row for row, key in enumerate(keys_in_order.tolist()) if key in tiers}
+        sure = np.concatenate((keys[removed], keys_in_order[removed_in_order]))
+        wanted = np.unique(np.concatenate((sure, keys[near], keys_in_order[near_in_order])))
+        rows, rows_in_order = _rows_of(wanted, keys), _rows_of(wanted, keys_in_order)
         found: list[list[Finding]] = [[] for _ in texts]
-        for key in sorted(tiers):
-            document, number = divmod(key, len(self.parts))
-            finding = self._finding(number, tiers[key], covered, rows.get(key), ordered, rows_in_order.get(key))
+        for row, document, finding in self._findings(wanted, np.isin(wanted, sure), covered, rows, ordered, rows_in_order):
+            if not found[document]:
+                row_in_order = rows_in_order[row]
+                stretch = None if row_in_order < 0 else (int(ordered.begins[row_in_order]), int(ordered.ends[row_in_order]))
+                finding = finding._replace(spans=self._spans(tokens, document, finding.number, stretch))
             found[document].append(finding)
-        for document, findings in enumerate(found):
-            if findings:
-                findings.sort(key=Finding.rank)
-                row = rows_in_order.get(document * len(self.parts) + findings[0].number)
-                stretch = None if row is None else (int(ordered.begins[row]), int(ordered.ends[row]))
-                findings[0] = replace(findings[0], spans=self._spans(tokens, document, findings[0].number, stretch))
         return found
 
     def _keys(self, rows: Covered | InOrder) -> npt.NDArray[np.int64]:
@@ -167,20 +154,23 @@ class Detector:
         items = (self.index.hashes, self.index.offsets)
         return compare_in_order(tokens, outlines, candidates, self.outlines, items, self._limits)
 
-    def _finding(
-        self, number: int, tier: Tier, covered: Covered, row: int | None, ordered: InOrder, row_in_order: int | None
-    ) -> Finding:
-        exact, near = (0, 0) if row is None else (int(covered.exact[row]), int(covered.near[row]))
-        weight, tokens = (0, 0) if row_in_order is None else (ordered.found[row_in_order], ordered.shared_tokens[row_in_order])
-        return Finding(
-            part=self.parts[number],
-            number=number,
-            tier=tier,
-            coverage=exact / max(int(self.index.exact_coverable[number]), 1),
-            near_coverage=near / int(self.index.near_coverable[number]),
-            in_order=int(weight) / max(int(self.outlines.totals[number]), 1),
-            num_tokens=max(exact, int(tokens)),
-        )
+    def _findings(
+        self, keys: Offsets, removed: Truths, covered: Covered, rows: Offsets, ordered: InOrder, rows_in_order: Offsets
+    ) -> Iterator[tuple[int, int, Finding]]:
+        """(number of the key, document, finding), by document, and what is surer first."""
+        documents, numbers = np.divmod(keys, len(self.parts))
+        exact, near = (np.append(tokens, 0)[rows] for tokens in (covered.exact, covered.near))  # 0 where there is no row
+        weights, tokens = (np.append(column, 0)[rows_in_order] for column in (ordered.found, ordered.shared_tokens))
+        coverage = exact / np.maximum(self.index.exact_coverable[numbers], 1)
+        near_coverage = near / self.index.near_coverable[numbers]
+        in_order = weights / np.maximum(self.outlines.totals[numbers], 1)
+        num_tokens = np.maximum(exact, tokens)
+        order = np.lexsort((numbers, -num_tokens, -np.maximum(coverage, in_order), ~removed, documents)).tolist()
+        columns = (numbers, removed, coverage, near_coverage, in_order, num_tokens)
+        for row in zip(order, *(column[order].tolist() for column in columns), strict=True):
+            key, number, is_removed, exactly, nearly, ordered_share, num_found = row
+            tier: Tier = "remove" if is_removed else "near"
+            yield key, int(documents[key]), Finding(self.parts[number], number, tier, exactly, nearly, ordered_share, num_found)
 
     def _judge_covered(self, covered: Covered) -> tuple[Truths, Truths]:
         """Of every row: is it to be removed, and is it near."""
@@ -205,7 +195,8 @@ class Detector:
         Which numbers stand there instead is not asked. Of 7,500 training problems of MATH 356 are removed, 124 of them with more
         than a fifth of their numbers not in the item: versions of it but for a few words. Not to remove where others stand keeps
         35 of them, and 16 of 200 truncated copies, behind which the numbers of the next problem stand. Both are `near` then; a
-        version that is lost costs less than a copy that is kept."""
+        version that is lost costs less than a copy that is kept. Of 20 of them that were read 14 are versions of the item; 6 are
+        other problems that share a long form with it ("Enter your answer in the form $(r,\\theta),$ where $r > 0$ ...")."""
         documents, items = covered.documents[rows].tolist(), covered.items[rows]
         missing = 1 - covered.exact[rows] / self.index.exact_coverable[items]
         allowed = np.maximum(self._max_absent[items] + missing * self._num_numbers[items], 1)  # one may have become an x
@@ -239,6 +230,14 @@ class Detector:
         starts, ends = tokens.starts[mine], tokens.ends[mine]
         stretches = self.index.stretches_of(tokens.hashes[mine], item).tolist()
         return tuple((int(starts[first]), int(ends[last])) for first, last in stretches)
+
+
+def _rows_of(wanted: Offsets, keys: Offsets) -> Offsets:
+    """Where each wanted key is among these, which differ; -1 where it is not."""
+    order = np.argsort(keys)
+    places = np.append(order, -1)[np.searchsorted(keys, wanted, sorter=order)]
+    rows: Offsets = np.where(np.append(keys, -1)[places] == wanted, places, -1)
+    return rows
 
 
 def original_spans(text: str, spans: Sequence[Span]) -> list[Span]:

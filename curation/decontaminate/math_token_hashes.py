@@ -36,11 +36,12 @@ from curation.decontaminate.math_token_kernels import (
     find_all,
     foreign_runs,
 )
-from curation.decontaminate.math_tokens import FIGURE, IDEOGRAPHS, changes, fold, spellings
+from curation.decontaminate.math_tokens import FIGURE, FIGURE_END, IDEOGRAPHS, changes, fold, spellings
 
 Hashes = npt.NDArray[np.uint64]
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
+_FIGURE = FIGURE.encode()
 
 
 class Tokens(NamedTuple):
@@ -66,6 +67,8 @@ def find_hashes(texts: list[str]) -> Tokens:
 def normalised_bytes(text: str) -> bytes:
     """`normalise(text)` in UTF-8."""
     content = text.encode("utf-8", "surrogatepass")
+    if len(content) == len(text) and FIGURE not in text:
+        return content
     parts, done = [], 0
     for start, end in _changes(text, content):
         parts += [content[done:start], _fold_bytes(content[start:end])]
@@ -96,13 +99,15 @@ def _inside(piece: bytes, place: int) -> int:
 
 def _changes(text: str, content: bytes) -> Iterator[tuple[int, int]]:
     """What normalising changes, in bytes. Runs outside ASCII are found compiled: `re` takes longer than all the rest."""
-    if FIGURE in text:
+    if len(content) == len(text):
+        yield from _figures(text)
+    elif FIGURE in text:
         num_chars = num_bytes = 0
         for start, end in changes(text):
             first = num_bytes + len(text[num_chars:start].encode("utf-8", "surrogatepass"))
             num_chars, num_bytes = end, first + len(text[start:end].encode("utf-8", "surrogatepass"))
             yield first, num_bytes
-    elif len(content) > len(text):
+    else:
         done = 0
         ends = iter(foreign_runs(np.frombuffer(content, np.uint8)).tolist())
         for start, end in zip(ends, ends, strict=True):
@@ -110,8 +115,21 @@ def _changes(text: str, content: bytes) -> Iterator[tuple[int, int]]:
             done = end
 
 
-@lru_cache(maxsize=1 << 16)
+def _figures(text: str) -> Iterator[tuple[int, int]]:
+    start = text.find(FIGURE)
+    while start >= 0:
+        end = text.find(FIGURE_END, start)
+        end = len(text) if end < 0 else end + len(FIGURE_END)
+        yield start, end
+        start = text.find(FIGURE, end)
+
+
 def _fold_bytes(piece: bytes) -> bytes:
+    return b" " if piece.startswith(_FIGURE) else _fold_foreign(piece)
+
+
+@lru_cache(maxsize=1 << 16)
+def _fold_foreign(piece: bytes) -> bytes:
     return fold(piece.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
 
 

@@ -15,7 +15,7 @@ _START, _PRIME = np.uint64(FNV_START), np.uint64(FNV_PRIME)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's finaliser
 _HALF = np.uint64(33)
 LAYOUT, PLAIN = -1, 0  # marks beside NUMBER and WORD: no token, and a token that is neither
-_MARKS, NUMBER_MARK, WORD_MARK = NUMBER | WORD, 1, 2
+MARKS, NUMBER_MARK, WORD_MARK = NUMBER | WORD, 1, 2
 WORD_BYTES = 3
 
 # What `re` calls a word character is from DIGIT to UNDERSCORE; what is not more than SPACE is no part of a token.
@@ -59,7 +59,7 @@ def find_all(content, bounds, kinds, keys, tokens, marks, hashes, starts, ends):
             if mark != LAYOUT:
                 mixed = (hashed ^ (hashed >> _HALF)) * _MIX
                 mixed ^= mixed >> _HALF
-                hashes[count] = (mixed & ~_MARKS) | np.uint64(mark)
+                hashes[count] = (mixed & ~MARKS) | np.uint64(mark)
                 starts[count], ends[count] = start - first, i - first
                 count += 1
             while i < last and content[i] < 0x80 and kinds[content[i]] <= SPACE:

@@ -32,7 +32,7 @@ TOKEN = re.compile(
 LAYOUT = re.compile(r"\\(?:(?:begin|end)\s*\{.*|[^a-zA-Z])", re.DOTALL)
 RAISED = re.compile("[⁰¹²³⁴-⁹₀-₉]+")  # x²³ is x and 23, 10² is 10 and 2
 SEPARATOR_OF_THOUSANDS = re.compile(r"[^\d.]")
-FIGURE = "[asy]"
+FIGURE, FIGURE_END = "[asy]", "[/asy]"
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
 FIGURE_OR_FOREIGN = re.compile(r"\[asy\].*?(?:\[/asy\]|\Z)|[^\x00-\x7f]+", re.DOTALL)
 

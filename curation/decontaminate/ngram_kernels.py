@@ -3,12 +3,15 @@
 import numpy as np
 
 from curation.compiled import njit
-from curation.decontaminate.math_token_kernels import ANY_NUMBER, NUMBER, WORD
+from curation.decontaminate.math_token_kernels import ANY_NUMBER, NUMBER, NUMBER_MARK, WORD_MARK
 
 MIN_DIFFERENT_TOKENS = 3  # of an n-gram that says something
+SHORT = 4  # tokens of a short n-gram: no n-gram of a page is shorter
 EXACT, NEAR = np.uint8(1), np.uint8(2)
+_NUMBER, _WORD = np.uint8(NUMBER_MARK), np.uint8(WORD_MARK)
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 _SALT = np.uint64(0x2545F4914F6CDD1D)  # parts n-grams with all numbers alike from the others
+_WORD_BITS, _LAST_BIT = np.uint64(6), np.uint64(63)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
 HALF, LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
@@ -66,6 +69,16 @@ def ngram_of(tokens, start, length, numbers_alike):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True)
+def short_ngrams(tokens, offsets, length, numbers_alike):  # type: ignore[no-untyped-def]
+    """The n-gram that begins at each token; 0 where the text ends before."""
+    ngrams = np.zeros(len(tokens), np.uint64)
+    for text in range(len(offsets) - 1):
+        for i in range(offsets[text], offsets[text + 1] - length + 1):
+            ngrams[i] = ngram_of(tokens, i, length, numbers_alike)
+    return ngrams
+
+
+@njit(cache=True)
 def shared_stretches(tokens, item_tokens, length):  # type: ignore[no-untyped-def]
     """(first, last) tokens of stretches in n-grams that are the item's too, numbers alike; those that less than half an item
     parts are one."""
@@ -118,113 +131,145 @@ def _slot(slots, ngram):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def posted_slots(ngrams, items, places):  # type: ignore[no-untyped-def]
-    """An open hash table of (n-gram, item << 32 | place); an n-gram of several items has as many slots in a row."""
-    size = 256
-    while size < 2 * len(ngrams):
-        size *= 2
-    slots = np.zeros((size, 2), np.uint64)
+def fill_slots(slots, ngrams, starts):  # type: ignore[no-untyped-def]
+    """Makes of empty slots an open hash table by the n-grams' lower halves, of upper half << 32 | start of its postings + 1."""
+    last = len(slots) - 1
     for i in range(len(ngrams)):
-        slot = np.int64(ngrams[i] & np.uint64(size - 1))
-        while slots[slot, 0]:
-            slot = (slot + 1) & (size - 1)
-        slots[slot, 0], slots[slot, 1] = ngrams[i], np.uint64(items[i]) << HALF | np.uint64(places[i])
-    return slots
+        slot = np.int64(ngrams[i]) & last
+        while slots[slot]:
+            slot = (slot + 1) & last
+        slots[slot] = (ngrams[i] >> HALF) << HALF | np.uint64(starts[i] + 1)
 
 
 @njit(cache=True)
-def cover(tokens, offsets, item_tokens, item_offsets, length, table, limits):  # type: ignore[no-untyped-def]
+def posted(ngrams, table):  # type: ignore[no-untyped-def]
+    """(which n-gram, place) of all that the table knows of these n-grams. What look-ups wait for in memory is read in loops of
+    its own, where none waits for the one before: that is most of the time."""
+    slots, postings = table.slots, table.postings
+    last = len(slots) - 1
+    firsts, known = np.empty(len(ngrams) + 1, np.uint64), np.empty(len(ngrams) + 1, np.int32)
+    num_firsts = 0
+    for k in range(len(ngrams)):
+        firsts[num_firsts], known[num_firsts] = slots[np.int64(ngrams[k]) & last], k
+        num_firsts += firsts[num_firsts] > 0
+    starts = np.empty(num_firsts, np.int64)
+    count = 0
+    for i in range(num_firsts):
+        found, ngram = firsts[i], ngrams[known[i]]
+        slot = np.int64(ngram) & last
+        while found and (found ^ ngram) >> HALF:
+            slot = (slot + 1) & last
+            found = slots[slot]
+        known[count], starts[count] = known[i], np.int64(found & LOW) - 1
+        count += found > 0
+    heads = postings[starts[:count]]
+    which, places = np.empty(2 * count + 8, np.int32), np.empty(2 * count + 8, np.int64)
+    filled = 0
+    for k in range(count):
+        start, posting = starts[k], heads[k]
+        while True:
+            if filled == len(places):
+                which, places = np.append(which, which), np.append(places, places)
+            which[filled], places[filled] = known[k], posting >> 1
+            filled += 1
+            if posting & 1:
+                break
+            start += 1
+            posting = postings[start]
+    return which[:filled], places[:filled]
+
+
+@njit(cache=True)
+def cover(tokens, offsets, items, length, table, limits):  # type: ignore[no-untyped-def]
+    """`items` are the marks of their tokens, their offsets, and the item of every token."""
+    item_marks, item_offsets, item_of = items
     rows = np.empty((6, 1024), np.int32)
     count = 0
-    covered = np.zeros(len(item_tokens), np.uint8)
-    touched, hits = np.empty(len(limits), np.int32), np.zeros(len(limits), np.int32)
-    seen = (touched, hits)
-    words, shift = table.words, table.words_shift
-    power = np.uint64(1)
-    for _ in range(length):
-        power *= _BASE
+    covered = np.zeros(len(item_marks), np.uint8)
+    most, latest = np.zeros(len(limits), np.int32), np.zeros(len(limits), np.int32)
+    ngrams, kinds, bounds = _known_ngrams(tokens, offsets, length, table)
+    which, places = posted(ngrams, table)
+    items_of_places, kinds = item_of[places], kinds[which]
+    ends = np.searchsorted(which, bounds)
     for text in range(len(offsets) - 1):
-        num_touched = 0
-        exact, near, numbers = np.uint64(0), np.uint64(0), 0
-        for i in range(offsets[text], offsets[text + 1]):
-            token = tokens[i]
-            exact, near = exact * _BASE + token, near * _BASE + _alike(token)
-            numbers += int(token & NUMBER)
-            inside = i - offsets[text] - length
-            if inside >= 0:
-                gone = tokens[i - length]
-                exact -= gone * power
-                near -= _alike(gone) * power
-                numbers -= int(gone & NUMBER)
-            if inside >= -1:
-                found = _finish(exact, False)
-                if may_be_known(found, words, shift):
-                    num_touched = _mark(found, table, item_offsets, length, EXACT, covered, num_touched, seen)
-                if 0 < numbers <= length // 2:
-                    found = _finish(near, True)
-                    if may_be_known(found, words, shift):
-                        num_touched = _mark(found, table, item_offsets, length, NEAR, covered, num_touched, seen)
-        for k in range(num_touched):
-            item = touched[k]
-            first, last = item_offsets[item], item_offsets[item + 1]
-            if hits[item] * length >= limits[item]:
-                exactly, nearly, changed, num_words = _count(covered, item_tokens, first, last)
+        mine = slice(ends[text], ends[text + 1])
+        found, starts = items_of_places[mine], places[mine]
+        for item, start in zip(found, starts):  # n-grams in a row overlap: what they cover at most is told without a look
+            most[item] += min(abs(start - latest[item]), length) if most[item] else length
+            latest[item] = start
+        for item, start, kind in zip(found, starts, kinds[mine]):
+            if most[item] >= limits[item]:
+                for i in range(start, start + length):
+                    covered[i] |= kind
+        for item in found:
+            if most[item] >= limits[item]:
+                first, last = item_offsets[item], item_offsets[item + 1]
+                exactly, nearly, changed, num_words = _count(covered[first:last], item_marks[first:last])
+                covered[first:last] = 0
                 if nearly >= limits[item]:
                     if count == rows.shape[1]:
                         rows = _longer(rows)
                     rows[:, count] = np.array((text, item, exactly, nearly, changed, num_words))
                     count += 1
-            covered[first:last] = 0
-            hits[item] = 0
+            most[item] = 0
     return rows[:, :count]
 
 
-@njit(cache=True, inline="always")
-def may_be_known(ngram, words, shift):  # type: ignore[no-untyped-def]
-    wanted = three_bits(ngram)
-    return words[np.int64(ngram >> shift)] & wanted == wanted
-
-
-@njit(cache=True, inline="always")
-def three_bits(ngrams):  # type: ignore[no-untyped-def]
-    """Of a word, for each n-gram's lowest bits: the highest say which word."""
-    one, last = np.uint64(1), np.uint64(63)
-    return one << (ngrams & last) | one << (ngrams >> np.uint64(6) & last) | one << (ngrams >> np.uint64(12) & last)
+@njit(cache=True)
+def _known_ngrams(tokens, offsets, length, table):  # type: ignore[no-untyped-def]
+    """(n-grams of texts that may be in the table, their kinds, where each text's are): those of which all short ones, numbers
+    alike, are some item's."""
+    ngrams, kinds = np.empty(2 * len(tokens) + 1, np.uint64), np.empty(2 * len(tokens) + 1, np.uint8)
+    bounds = np.zeros(len(offsets), np.int64)
+    power, short_power = _power(length - 1), _power(SHORT)
+    count = 0
+    for text in range(len(offsets) - 1):
+        exact, near, numbers = np.uint64(0), np.uint64(0), 0
+        short, known = np.uint64(0), 0  # how many short n-grams in a row are known
+        for i in range(offsets[text], offsets[text + 1]):
+            token = _alike(tokens[i])
+            short = short * _BASE + token
+            if i - SHORT >= offsets[text]:
+                short -= _alike(tokens[i - SHORT]) * short_power
+            exact, near = exact * _BASE + tokens[i], near * _BASE + token
+            numbers += int(tokens[i] & NUMBER)
+            known = (known + 1) * may_be_known(_finish(short, True), table)
+            start = i - length + 1
+            if start >= offsets[text]:
+                if known > length - SHORT:
+                    ngrams[count], kinds[count] = _finish(exact, False), EXACT
+                    count += 1
+                    ngrams[count], kinds[count] = _finish(near, True), NEAR
+                    count += (numbers > 0) & (numbers <= length // 2)
+                exact, near = exact - tokens[start] * power, near - _alike(tokens[start]) * power
+                numbers -= int(tokens[start] & NUMBER)
+        bounds[text + 1] = count
+    return ngrams[:count], kinds[:count], bounds
 
 
 @njit(cache=True)
-def _mark(ngram, table, item_offsets, length, mark, covered, num_touched, seen):  # type: ignore[no-untyped-def]
-    """Marks the tokens of all items that have this n-gram; returns how many items the text has touched."""
-    touched, hits = seen
-    last = len(table.slots) - 1
-    slot = np.int64(ngram) & last
-    while table.slots[slot, 0]:
-        if table.slots[slot, 0] == ngram:
-            where = table.slots[slot, 1]
-            item, place = np.int64(where >> HALF), np.int64(where & LOW)
-            if not hits[item]:
-                touched[num_touched] = item
-                num_touched += 1
-            hits[item] += 1
-            start = item_offsets[item] + place
-            for i in range(start, start + length):
-                covered[i] |= mark
-        slot = (slot + 1) & last
-    return num_touched
+def _power(exponent):  # type: ignore[no-untyped-def]
+    power = np.uint64(1)
+    for _ in range(exponent):
+        power *= _BASE
+    return power
+
+
+@njit(cache=True, inline="always")
+def may_be_known(ngram, table):  # type: ignore[no-untyped-def]
+    bit = ngram >> table.shift
+    return np.int64(table.bits[np.int64(bit >> _WORD_BITS)] >> (bit & _LAST_BIT) & np.uint64(1))
 
 
 @njit(cache=True)
-def _count(covered, item_tokens, first, last):  # type: ignore[no-untyped-def]
+def _count(covered, marks):  # type: ignore[no-untyped-def]
     """(tokens covered as they are, covered at all, numbers covered only where all are alike, words covered at all)."""
     exactly, nearly, changed, words = 0, 0, 0, 0
-    for i in range(first, last):
-        if covered[i]:
-            nearly += 1
-            words += (item_tokens[i] & WORD) > 0
-            if covered[i] & EXACT:
-                exactly += 1
-            elif item_tokens[i] & NUMBER:
-                changed += 1
+    for i in range(len(covered)):
+        nearly += covered[i] > 0
+        exactly += (covered[i] & EXACT) > 0
+        words += (covered[i] > 0) & ((marks[i] & _WORD) > 0)
+        changed += (covered[i] == NEAR) & ((marks[i] & _NUMBER) > 0)
     return exactly, nearly, changed, words
 
 

@@ -15,7 +15,8 @@ from curation.decontaminate.math_token_kernels import NUMBER, WORD
 from curation.decontaminate.outlines import Candidates, OutlineIndex, Outlines
 
 MIN_WORD_SHARE = 0.25  # of the weight of an item's words: formulas of one shape are everywhere
-_NO_TOKEN = np.uint64(0)
+_NO_TOKEN, _ONE = np.uint64(0), np.uint64(1)
+_PLACE_BITS = 20
 
 
 class Limits(NamedTuple):
@@ -70,25 +71,27 @@ def _compare(tokens, outlines, candidates, index, item_tokens, limits):  # type:
         first = max(candidates.begins[row] - len(item) // 4, outlines.offsets[text])
         last = min(first + len(item) * 3 // 2 + 1, outlines.offsets[text + 1])
         stretch = outlines.hashes[first:last]
-        if _in_both(item, weights, stretch, slots) < limits.weight[number]:
+        shared, places, most = _in_both(item, weights, stretch, slots, limits.weight[number])
+        if most < limits.weight[number]:
             continue
-        found, end = _heaviest_common(item, weights, stretch)
+        common, worth, theirs = item[shared], weights[shared], stretch[places]
+        found, start, end = _heaviest_common(common, worth, theirs, limits.weight[number])
         if found < limits.weight[number]:
             continue
-        is_word = item & WORD > 0
-        words, _ = _heaviest_common(item[is_word], weights[is_word], stretch[stretch & WORD > 0])
-        all_words = weights[is_word].sum()
-        if words < MIN_WORD_SHARE * all_words:
+        all_words, is_word = weights[item & WORD > 0].sum(), common & WORD > 0
+        enough = np.int64(np.ceil(MIN_WORD_SHARE * all_words))
+        words, _, _ = _heaviest_common(common[is_word], worth[is_word], theirs[theirs & WORD > 0], enough)
+        if words < enough:
             continue
-        _, from_end = _heaviest_common(item[::-1], weights[::-1], stretch[:end][::-1])
-        begin, after = outlines.places[first + end - from_end], tokens.offsets[text + 1]
-        if first + end < outlines.offsets[text + 1]:
-            after = outlines.places[first + end]  # numbers in a row are one place
+        begin, after = outlines.places[first + places[start]], tokens.offsets[text + 1]
+        behind = first + places[end] + 1
+        if behind < outlines.offsets[text + 1]:
+            after = outlines.places[behind]  # numbers in a row are one place
         place = tokens.hashes[begin:after]
-        shared = _in_both(whole, np.ones(len(whole), np.int32), place, slots)
-        rows[:6, count] = np.array((text, number, found, words, all_words, shared))
-        if shared >= limits.tokens[number]:
-            rows[6:9, count] = np.array(_tokens_in_order(whole, place))
+        shared, places, num_shared = _in_both(whole, np.ones(len(whole), np.int32), place, slots, limits.tokens[number])
+        rows[:6, count] = np.array((text, number, found, words, all_words, num_shared))
+        if num_shared >= limits.tokens[number]:
+            rows[6:9, count] = np.array(_tokens_in_order(whole[shared], place[places]))
         rows[9:, count] = np.array((begin, after))
         count += 1
     return rows[:, :count]
@@ -99,14 +102,14 @@ def _slots_for(count):  # type: ignore[no-untyped-def]
     size = 16
     while size < count:
         size *= 2
-    return np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(size, np.int32)
+    return np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.bool_)
 
 
 @njit(cache=True)
-def _in_both(item, weights, stretch, slots):  # type: ignore[no-untyped-def]
-    """Weight of the item's tokens that the stretch has too, each as often as both have it. The `slots` have room for a hash
-    table, left empty."""
-    keys, left, worth = slots
+def _in_both(item, weights, stretch, slots, enough):  # type: ignore[no-untyped-def]
+    """(tokens of the item that the stretch has too, tokens of the stretch that the item has, their weight, each as often as both
+    have it); no tokens where the weight is not enough. The `slots` have room for a hash table, left empty."""
+    keys, left, worth, seen = slots
     size = 16
     while size < 2 * len(item):
         size *= 2
@@ -115,14 +118,23 @@ def _in_both(item, weights, stretch, slots):  # type: ignore[no-untyped-def]
         slot = _slot(keys, item[i], last)
         keys[slot], worth[slot] = item[i], weights[i]
         left[slot] += 1
-    total = 0
-    for token in stretch:
-        slot = _slot(keys, token, last)
-        if left[slot]:
-            left[slot] -= 1
-            total += worth[slot]
-    keys[:size], left[:size] = _NO_TOKEN, 0
-    return total
+    total, num_places, num_shared = 0, 0, 0
+    places, shared = np.empty(len(stretch), np.int64), np.empty(len(item), np.int64)
+    for k in range(len(stretch)):
+        slot = _slot(keys, stretch[k], last)
+        if keys[slot]:
+            places[num_places] = k
+            num_places += 1
+            seen[slot] = True
+            if left[slot]:
+                left[slot] -= 1
+                total += worth[slot]
+    if total >= enough:
+        for i in range(len(item)):
+            shared[num_shared] = i
+            num_shared += seen[_slot(keys, item[i], last)]
+    keys[:size], left[:size], seen[:size] = _NO_TOKEN, 0, False
+    return shared[:num_shared], places[:num_places], total
 
 
 @njit(cache=True, inline="always")
@@ -135,19 +147,27 @@ def _slot(keys, token, last):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _heaviest_common(item, weights, stretch):  # type: ignore[no-untyped-def]
-    """(weight of the heaviest common subsequence, tokens of the stretch up to its end)."""
-    sums = np.zeros(len(stretch) + 1, np.int64)
+def _heaviest_common(item, weights, stretch, enough):  # type: ignore[no-untyped-def]
+    """(weight of the heaviest common subsequence, the token of the stretch where it begins, and where it ends): of several the
+    first to end, and of these the last to begin. Weight 0 as soon as it cannot be enough."""
+    best = np.zeros(len(stretch) + 1, np.int64)  # weight << _PLACE_BITS | where it begins
+    left = weights.sum()
     for i in range(len(item)):
         diagonal = np.int64(0)
         token, weight = item[i], np.int64(weights[i])
+        left -= weight
         for k in range(len(stretch)):
-            above = sums[k + 1]
-            sums[k + 1] = max(above, sums[k])
+            above = best[k + 1]
+            best[k + 1] = max(above, best[k])
             if token == stretch[k]:
-                sums[k + 1] = max(sums[k + 1], diagonal + weight)
+                begins = diagonal if diagonal >> _PLACE_BITS else k
+                best[k + 1] = max(best[k + 1], (weight << _PLACE_BITS) + begins)
             diagonal = above
-    return sums[-1], np.searchsorted(sums, sums[-1])
+        if (best[-1] >> _PLACE_BITS) + left < enough:
+            return np.int64(0), np.int64(0), np.int64(0)
+    found = best[-1] >> _PLACE_BITS
+    end = np.searchsorted(best, found << _PLACE_BITS)
+    return found, best[end] & ((1 << _PLACE_BITS) - 1), max(end - 1, 0)
 
 
 @njit(cache=True)
@@ -160,11 +180,29 @@ def _tokens_in_order(item, stretch):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _longest_common(one, other):  # type: ignore[no-untyped-def]
-    lengths = np.zeros(len(other) + 1, np.int32)
+    """Length of the longest common subsequence, 64 tokens at once (Hyyrö 2004, "Bit-parallel LCS-length computation revisited"):
+    each bit that is left says that the token of `one` adds nothing."""
+    num_words = (len(one) + 63) // 64
+    size = 16
+    while size < 2 * len(one):
+        size *= 2
+    keys, masks = np.zeros(size, np.uint64), np.zeros((size, num_words), np.uint64)
     for i in range(len(one)):
-        diagonal = np.int32(0)
-        for k in range(len(other)):
-            above = lengths[k + 1]
-            lengths[k + 1] = diagonal + 1 if one[i] == other[k] else max(above, lengths[k])
-            diagonal = above
-    return lengths[len(other)]
+        slot = _slot(keys, one[i], size - 1)
+        keys[slot] = one[i]
+        masks[slot, i // 64] |= _ONE << np.uint64(i % 64)
+    row = np.full(num_words, ~np.uint64(0))
+    for token in other:
+        slot = _slot(keys, token, size - 1)
+        if keys[slot]:
+            carry = np.uint64(0)
+            for word in range(num_words):
+                kept = row[word] & masks[slot, word]
+                total = row[word] + kept
+                with_carry = total + carry
+                carry = np.uint64((total < kept) | (with_carry < total))
+                row[word] = with_carry | (row[word] - kept)
+    length = 0
+    for i in range(len(one)):
+        length += (row[i // 64] >> np.uint64(i % 64) & _ONE) == 0
+    return length

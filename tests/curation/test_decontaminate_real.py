@@ -59,6 +59,20 @@ def test_copies_that_published_pipelines_missed_are_removed_and_versions_of_item
     assert "" not in found
 
 
+def test_clean_problems_are_not_near_because_they_ask_for_the_same_form_of_answer(tmp_path: Path, shared_data: Path) -> None:
+    pairs = [
+        row
+        for name in ("pairs_math500", "human_clex", "human_csem")
+        for row in read(shared_data / "peer-tests" / f"contamination_{name}.jsonl.gz")
+    ]
+    items = [pair["math500_problem"] for pair in pairs]
+    path = tmp_path / "b.jsonl"
+    path.write_text("".join(json.dumps({"id": number, "problem": item}) + "\n" for number, item in enumerate(items)))
+    clean = [row["problem"] for row in read(shared_data / "peer-tests" / "contamination_clean_math500.jsonl.gz")]
+    found = tiers(detector({"b": path}), [problem for problem in clean if problem not in items])
+    assert found == [""] * 63
+
+
 def test_clean_items_of_one_benchmark_are_not_taken_for_items_of_another(shared_data: Path) -> None:
     clean = [row["problem"] for row in read(shared_data / "peer-tests" / "contamination_clean_math500.jsonl.gz")]
     others = detector({name: shared_data / "benchmarks" / f"{name}.jsonl.gz" for name in ("gsm8k_test", "olympiadbench_oe_en")})

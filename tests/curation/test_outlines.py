@@ -1,11 +1,12 @@
 """Outlines of texts: versions of a problem have the same one; short n-grams lead to items, and what is in order is weighed."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 
 from curation.decontaminate.math_token_hashes import find_hashes
-from curation.decontaminate.outlines import COMMON_TOKENS, UNITS_PER_BIT, OutlineIndex, outlines_of
+from curation.decontaminate.outlines import ANSWER_FORMS, COMMON_TOKENS, UNITS_PER_BIT, OutlineIndex, outlines_of
 from curation.decontaminate.token_order import Limits, compare_in_order
 
 WORDS = [
@@ -35,6 +36,38 @@ def test_rare_words_tell_more_than_frequent_ones_and_numbers_nearly_nothing() ->
     the, ostrich, _, number, _ = (index.weights / UNITS_PER_BIT).tolist()
     assert number < the < 2
     assert 8.9 < ostrich < 9.1  # one problem of 500: itself and one that is imagined, of 1,001
+
+
+def test_a_form_of_an_answer_tells_no_more_than_how_rare_it_is() -> None:
+    items = ["How far is the ostrich? Express your answer in simplest radical form.", "How far is the radical ostrich?"]
+    index = OutlineIndex(find_hashes(items), 400)
+    one, other = (index.weights[start:end] / UNITS_PER_BIT for start, end in pairwise(index.offsets))
+    assert 8.2 < one[5:].sum() < 8.4  # 0.32 % of problems
+    assert one[4] == other[5] > 8
+    assert other[4] > 8
+
+
+def test_every_form_of_an_answer_is_a_few_tokens_that_differ_from_the_others_and_has_a_share() -> None:
+    rows = [line.split("\t") for line in ANSWER_FORMS.read_text(encoding="utf-8").splitlines()]
+    forms = outlines_of(find_hashes([form for form, _ in rows]))
+    assert np.diff(forms.offsets).min() >= 3
+    assert len({forms.hashes[start:end].tobytes() for start, end in pairwise(forms.offsets)}) == len(rows)
+    assert all(0 < float(share) < 5 for _, share in rows)
+
+
+def test_tokens_in_order_of_long_items_are_what_a_plain_table_finds() -> None:
+    rng = random.Random(4)
+    item = " ".join(rng.choices([*WORDS, "7", "the", "x"], k=230))
+    text = " ".join(rng.choice(WORDS) if rng.random() < 0.2 else part for part in item.split())
+    item_tokens, tokens = find_hashes([item]), find_hashes([text])
+    index, outlines = OutlineIndex(item_tokens, 400), outlines_of(tokens)
+    limits = Limits(0 * index.totals + 1, 0 * index.totals)
+    found = compare_in_order(
+        tokens, outlines, index.candidates(outlines), index, (item_tokens.hashes, item_tokens.offsets), limits
+    )
+    stretch = tokens.hashes[found.begins[0] : found.ends[0]].tolist()
+    assert found.same_tokens.tolist() == [heaviest(item_tokens.hashes.tolist(), [1] * 230, stretch)]
+    assert 170 < found.same_tokens[0] < 230
 
 
 def test_what_is_in_order_is_what_a_plain_table_finds() -> None:
