@@ -2,7 +2,7 @@
 
 # The versions of the stages' code: part of a stage's identity. Raise one when its output changes.
 VERSIONS = {
-    "sample": 1,
+    "sample": 2,
     "read": 3,
     "extract": 4,
     "format": 4,
@@ -11,6 +11,9 @@ VERSIONS = {
     "keep_verified": 1,
     "pass_at_k": 1,
     "check_summaries": 1,
+    "resume_traces": 1,
+    "build_graphs": 1,
+    "sample_paths": 1,
     "features": 2,
     "filter": 2,
     "clean": 1,
@@ -35,7 +38,7 @@ VERSIONS = {
     "dedup_clusters": 2,
     "dedup_index": 2,
     "dedup": 3,
-    "decontaminate": 4,
+    "decontaminate": 5,
     "tokenize_shards": 2,
     "tokenize": 1,
     "certificate": 3,

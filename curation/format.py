@@ -198,8 +198,11 @@ def _thought(thinking: str) -> str:
 def _final_answer(record: Record, reasoning: str, params: FormatStage) -> str:
     """The closing line with the record's final answer, or "" when there is none or the reasoning ends with it."""
     answer = _optional(record, "answer")
-    if not _is_answer(answer, params) or answer == reasoning:
-        return ""
+    return closing_line(answer, reasoning) if _is_answer(answer, params) and answer != reasoning else ""
+
+
+def closing_line(answer: str, reasoning: str) -> str:
+    """The line behind reasoning that does not end with its answer, "" where it does."""
     last_line = reasoning.splitlines()[-1]
     is_stated = re.search(rf"(?<![\w.,]){re.escape(answer)}(?!\w|[.,]\d)", last_line) is not None
     return "" if is_stated or f"\\boxed{{{answer}}}" in reasoning else f"\nFinal answer: {answer}"

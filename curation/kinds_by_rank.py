@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
+from curation.kinds_paths import PATHS
 from curation.kinds_sampling import SAMPLING
 from curation.kinds_selection import SELECTION
 from curation.ranks import parts_folder
@@ -205,8 +206,10 @@ def _decontaminate(stage: Stage, book: Book) -> Made:
 def _tokenize_shards(stage: Stage, book: Book) -> Made:
     from curation.tokens.write import WriteTokens
 
-    params = TokenizeStage(do="tokenize", **own(stage))
-    return [WriteTokens(Path(stage.input("tokenizer")), book.folder, params, book.count)], None
+    given = own(stage)
+    marks = tuple(given.pop("special_tokens", ()))  # of paths: no key of the page, the plan puts it there
+    params = TokenizeStage(do="tokenize", **given)
+    return [WriteTokens(Path(stage.input("tokenizer")), book.folder, params, book.count, marks)], None
 
 
 def _label_scores(stage: Stage, book: Book) -> Made:
@@ -255,6 +258,7 @@ BY_RANK: dict[str, Callable[[Stage, Book], Made]] = {
     "score": _score,
     "decontaminate": _decontaminate,
     "tokenize_shards": _tokenize_shards,
+    **PATHS,
     **SAMPLING,
     **SELECTION,
 }

@@ -43,14 +43,17 @@ def _asked(stage: Stage, key: str) -> "Asked | None":
 
 def _label_topic(stage: Stage, book: Book) -> Made:
     from curation.language_model.asker import Asker
-    from curation.selection.topics import LabelTopics
+    from curation.selection.topics import AskTopics, ReadTopics
 
+    topics = Path(stage.input("topics"))
+    if "field" in stage.params:
+        return [ReadTopics(stage.params["field"], topics, book)], None
     decisive = {key: stage.params[key] for key in DECIDES_ANSWERS}
     given = {key: value for key, value in own(stage).items() if key not in decisive}
     params = LabelTopicStage(do="label_topic", endpoint=Endpoint(**stage.run["endpoint"], **decisive), **given)
     answers = stage.folder.parent / "answers" / stage.name / stage.fingerprint
     asker = Asker(params, Path(stage.input("prompt")), answers, stage.params["seed"])
-    return [LabelTopics(params, asker, Path(stage.input("topics")), book)], None
+    return [AskTopics(params, asker, topics, book)], None
 
 
 def _select_keys(stage: Stage, book: Book) -> Made:

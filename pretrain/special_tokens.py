@@ -19,7 +19,7 @@ def extended(folder: Path, tokens: Sequence[str], first_id: int) -> dict[str, di
         raise ValueError(f"special_tokens: {folder} has no {TOKENIZER} to add them to")
     tokenizer = json.loads((folder / TOKENIZER).read_text())
     wanted = {token: number for number, token in enumerate(tokens, start=first_id)}
-    known = _ids(tokenizer)
+    known = ids_of(tokenizer)
     there = {token: known[token] for token in tokens if token in known}
     if there == wanted:
         return {}
@@ -44,7 +44,8 @@ def extended(folder: Path, tokens: Sequence[str], first_id: int) -> dict[str, di
     return changed
 
 
-def _ids(tokenizer: dict[str, Any]) -> dict[str, int]:
+def ids_of(tokenizer: dict[str, Any]) -> dict[str, int]:
+    """The id of every token of a tokenizer.json, added ones too."""
     vocabulary = tokenizer["model"]["vocab"]
     if isinstance(vocabulary, list):  # Unigram: pairs of token and score
         vocabulary = {token: number for number, (token, _) in enumerate(vocabulary)}

@@ -54,7 +54,7 @@ def num_text_bytes(folder: Path, tokens: np.ndarray) -> int:
         return len(tokenizer.decode(tokens.tolist(), skip_special_tokens=True).encode())
     added = {token["id"]: 0 if token["special"] else len(token["content"].encode()) for token in written["added_tokens"]}
     numbers, times = np.unique(tokens, return_counts=True)
-    sizes = [added[number] if number in added else len(str(tokenizer.id_to_token(number))) for number in numbers.tolist()]
+    sizes = [added[number] if number in added else len(tokenizer.id_to_token(number) or "") for number in numbers.tolist()]
     return int(np.dot(times, sizes))
 
 
@@ -86,11 +86,17 @@ def check_datasets(stage: Stage, params: TrainParams) -> None:
                 f"midtrain run curate/{name}"
             )
         folder = Path(stage.input(role))
-        found = read_manifest(folder)["details"].get("tokenizer_sha256")
+        details = read_manifest(folder)["details"]
+        found = details.get("tokenizer_sha256")
         if found != wanted:
             raise ValueError(
                 f"dataset {name!r} in {folder} was tokenized with another tokenizer (sha256 {found}) than this stage's "
                 f"{tokenizer} (sha256 {wanted}); tokenize it again with this one"
+            )
+        if details.get("special_tokens") and details["vocab_size"] > params.model.vocab_size:
+            raise ValueError(
+                f"dataset {name!r} in {folder} has special tokens with ids up to {details['vocab_size'] - 1}, but the model has "
+                f"{params.model.vocab_size} rows; name them on the train page, special_tokens: {list(details['special_tokens'])}"
             )
         missing = [file for file in ("train.bin", "train.idx") if not (folder / file).is_file()]
         if name in params.blend and missing:

@@ -21,6 +21,7 @@ from recipes.schema import (
 )
 from recipes.stage import Input, Stage, made
 from slurm.classifier_stages import chosen_by, draw, reads_scores, score, scored_before
+from slurm.path_stages import marks_of, resume_traces, sample_paths
 from slurm.planner import Planner
 from slurm.sampling_stages import asks, keep_verified
 from slurm.selection_stages import drop_solved, label_topic, select
@@ -210,6 +211,7 @@ def _decontaminate(page: Page, name: str, params: dict[str, Any], inputs: dict[s
 def _tokenize(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
     """Token files by rank, then one process joins them."""
     inputs["tokenizer"] = page.planner.locate(str(page.recipe.tokenizer), "tokenizer")
+    params |= marks_of(page.recipe)
     shards = page.stage(f"{name}_shards", "tokenize_shards", params | page.sharded, inputs)
     yield shards
     tokens = page.stage(name, "tokenize", {"num_ranks": page.recipe.shards}, {"shards": made(shards)}, **page.limits)
@@ -263,8 +265,10 @@ _EXPANDED: dict[str, Callable[[Page, str, dict[str, Any], dict[str, Input]], Ite
     "keep_verified": keep_verified,
     "label": _label,
     "label_topic": label_topic,
+    "resume_traces": resume_traces,
     "rewrite": _rewrite,
     "sample_answers": partial(asks, "sample_answers"),
+    "sample_paths": sample_paths,
     "score": score,
     "select": select,
     "tokenize": _tokenize,

@@ -34,7 +34,11 @@ def label_topic(page: "Page", name: str, params: Params, inputs: Inputs) -> Iter
     if Path(topics).is_file():
         read_topics(Path(topics))  # what is wrong with it is said now, not in the queue
     inputs["topics"] = page.planner.locate(topics, f"stages.{name}.topics")
-    endpoint = params.pop("endpoint")
+    endpoint, field = params.pop("endpoint"), params.pop("field")
+    if endpoint is None:
+        del inputs["prompt"]
+        yield page.stage(name, "label_topic", {"field": field} | page.sharded, inputs, **page.limits)
+        return
     params |= {key: endpoint.pop(key) for key in DECIDES_ANSWERS}
     seeded = params | {"seed": page.recipe.seed} | page.sharded
     yield page.stage(name, "label_topic", seeded, inputs, endpoint=endpoint, **page.limits)

@@ -18,6 +18,7 @@ from recipes.schema import AverageStage, CurateRecipe, TokenizeStage, TrainParam
 from recipes.stage import Input, Stage, is_finished, made
 from slurm.epochs import beyond_limit
 from slurm.forecast import FORECAST, foretell
+from slurm.path_stages import misplaced_marks
 from slurm.planner import Planner
 from slurm.status.progress import progress_of
 
@@ -52,6 +53,8 @@ class Page:
                     params = recipe.export_params.model_dump(mode="json")
                     yield self.planner.stage(recipe, f"export_{end}", "pretrain", "export", params, inputs, self.runs)
         self._check_held_out()
+        for problem in misplaced_marks(recipe, self.planner.recipes, Path(tokenizer.location)):
+            self.planner.outside.problem(problem)
 
     def _train(self, name: str, branch: str, base: Input, tokenizer: Input) -> Stage:
         recipe = self.recipe

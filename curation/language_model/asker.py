@@ -21,6 +21,7 @@ class Asker:
 
     def client(self, rank: int, num_ranks: int) -> Client:
         """To be closed. A prompt that cannot be used is an error here."""
+        assert self.params.endpoint is not None  # a stage that reads a field has no asker
         self.template = read_prompt(self.prompt)
         return Client(self.params.endpoint, self.answers, rank, num_ranks)
 

@@ -69,8 +69,8 @@ def _ends(text: str, max_tokens: int, starts: Sequence[int]) -> Iterator[int]:
     if len(starts) <= max_tokens:
         yield len(text)
         return
-    protected = _protected(text)
-    levels = [_outside(pattern, text, protected) for pattern in (PARAGRAPH_END, LINE_END, SENTENCE_END)]
+    protected = protected_spans(text)
+    levels = [ends_outside(pattern, text, protected) for pattern in (PARAGRAPH_END, LINE_END, SENTENCE_END)]
     everywhere = sorted({place for level in levels for place in level})
     start = 0
     while (behind := bisect_left(starts, start) + max_tokens) < len(starts):  # the first token that is too much
@@ -89,7 +89,7 @@ def _ends(text: str, max_tokens: int, starts: Sequence[int]) -> Iterator[int]:
         yield len(text)
 
 
-def _protected(text: str) -> list[tuple[int, int]]:
+def protected_spans(text: str) -> list[tuple[int, int]]:
     """Formulas and code, sorted and apart from one another."""
     spans = sorted(match.span() for pattern in (FORMULA, CODE) for match in pattern.finditer(text))
     joined: list[tuple[int, int]] = []
@@ -101,7 +101,7 @@ def _protected(text: str) -> list[tuple[int, int]]:
     return joined
 
 
-def _outside(pattern: re.Pattern[str], text: str, protected: list[tuple[int, int]]) -> list[int]:
+def ends_outside(pattern: re.Pattern[str], text: str, protected: list[tuple[int, int]]) -> list[int]:
     """The ends of a pattern's matches that lie in no protected span."""
     starts = [start for start, _ in protected]
     places = []

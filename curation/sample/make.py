@@ -23,9 +23,10 @@ def make_sample(
     """Writes the demo's raw data under `out`; all bytes are a function of the arguments. Returns the counts of truth.json.
 
     crawl/*.warc.gz with truth.jsonl and main_text.jsonl (what is recorded of a page: `crawl.make_crawl`); benchmarks/, qa/,
-    short_cot/, long_cot/ and instruction/ with true answers, their dirt counted in truth.json; classifier/examples.jsonl;
-    tokenizer/; base_model/ (keys of `model` as on a model page; head_dim may be left out). ValueError when a size is too
-    small for everything to occur, or `model` does not fit.
+    short_cot/, long_cot/ and instruction/ with true answers, their dirt counted in truth.json; tries.jsonl (what each recorded
+    try and each long trace is: modules tries and thinking); classifier/examples.jsonl; tokenizer/; base_model/ (keys of `model`
+    as on a model page; head_dim may be left out). ValueError when a size is too small for everything to occur, or `model` does
+    not fit.
     """
     if num_pages < MIN_PAGES:
         raise ValueError(f"num_pages={num_pages} is too few for every kind of page to occur; take at least {MIN_PAGES}")
@@ -38,7 +39,7 @@ def make_sample(
     counts: dict[str, Any] = {"crawl": make_crawl(out, seed=seed, num_pages=num_pages, items=items, grammar=grammar)}
     pages = [orjson.loads(line)["text"] for line in (out / "main_text.jsonl").read_bytes().splitlines()]
     counts["benchmark_items"] = len(items)
-    counts["records"], texts = make_records(out, seed=seed, num_problems=num_problems, grammar=grammar)
+    counts["records"], counts["planted"], texts = make_records(out, seed=seed, num_problems=num_problems, grammar=grammar)
     counts["classifier"] = make_classifier_examples(out, seed=seed, num_pages=num_pages, taken=set(pages), grammar=grammar)
     texts += [page for page in pages if len(page) <= _MAX_TOKENIZER_CHARS]
     make_tokenizer(out / "tokenizer", texts, vocab_size=vocab_size, model_max_length=int(model["max_position_embeddings"]))

@@ -274,9 +274,20 @@ def make_problem(kind: str, rng: random.Random, grammar: Grammar, *, question_ru
     values = KINDS[kind](rng)
     if kind == "shopping":
         values["thing"], values["other"] = grammar.sample("thing", 2, rng)
+    question = grammar.expand(question_rule or f"{kind}.question", rng, values)
+    return _solved(kind, question, values, rng, grammar)
+
+
+def reword(problem: Problem, rng: random.Random, grammar: Grammar, *, answer: str | None = None) -> Problem:
+    """The same problem, its solution, slip and check drawn anew; with another `answer`, wrong where they come to it."""
+    values = problem.values if answer is None else {**problem.values, "answer": answer}
+    return _solved(problem.kind, problem.question, values, rng, grammar)
+
+
+def _solved(kind: str, question: str, values: Values, rng: random.Random, grammar: Grammar) -> Problem:
     return Problem(
         kind=kind,
-        question=grammar.expand(question_rule or f"{kind}.question", rng, values),
+        question=question,
         steps=tuple(grammar.expand(f"{kind}.solution", rng, values).split(" // ")),
         slip=grammar.expand(f"{kind}.slip", rng, values),
         check=grammar.expand(f"{kind}.check", rng, values),

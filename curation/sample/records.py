@@ -1,10 +1,12 @@
 """Question-answer, chain-of-thought and instruction records, benchmarks and classifier examples.
 
 Every answer comes from `problems`; the dirt that real files have (bytes that are no UTF-8, broken JSON, repeated ids,
-empty answers) is put in on purpose and counted.
+empty answers) is put in on purpose and counted. Chains of thought come with recorded tries of solvers (tries.py), long ones with
+flaws (thinking.py); which record has which is in tries.jsonl, all of them counted.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,17 @@ from curation.sample.grammar import Grammar
 from curation.sample.leaks import Item
 from curation.sample.pages import KINDS_OF_PAGES, TOPICS, write_page
 from curation.sample.problems import KINDS, Problem, make_problem
+from curation.sample.thinking import TOPIC_CODES, flaw_of, flawed, think
+from curation.sample.tries import Try, make_attempt, make_tries
 from recipes.stage import write_atomically
 
 Row = dict[str, Any]
 
 NUM_DEMO_ITEMS = 200
 NUM_OLYMPIAD_ITEMS = 60
+SHORT_TRIES, LONG_TRIES = 4, 6  # at each problem
+ATTEMPT_EASE = 0.4  # share of the long problems that the weak solver solves
+TEXTS = ("problem", "question", "solution", "thinking", "answer")  # of a record, for the tokenizer
 
 
 def make_benchmarks(out: Path, *, seed: int, grammar: Grammar) -> list[Item]:
@@ -41,23 +48,34 @@ def make_benchmarks(out: Path, *, seed: int, grammar: Grammar) -> list[Item]:
     ]
 
 
-def make_records(out: Path, *, seed: int, num_problems: int, grammar: Grammar) -> tuple[dict[str, Any], list[str]]:
-    """Writes qa, short_cot, long_cot and instruction; returns counts of rows and dirt for each, and all their texts."""
-    rows_of: dict[str, Callable[[int], Row]] = {
-        "qa": lambda index: _qa(_problem(f"{seed}:qa:{index}", grammar)),
-        "short_cot": lambda index: _short_cot(_problem(f"{seed}:short_cot:{index}", grammar)),
-        "long_cot": lambda index: _long_cot(f"{seed}:long_cot:{index}", grammar),
-        "instruction": lambda index: _instruction(f"{seed}:instruction:{index}", grammar),
+def make_records(
+    out: Path, *, seed: int, num_problems: int, grammar: Grammar
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Writes qa, short_cot, long_cot and instruction; returns for each the counts of rows and dirt, and of what is planted in the
+    rows, and all their texts."""
+    makers: dict[str, Callable[[int], tuple[Row, Row]]] = {
+        "qa": lambda index: (_qa(_problem(f"{seed}:qa:{index}", grammar)), {}),
+        "short_cot": lambda index: _short_cot(f"{seed}:short_cot:{index}", grammar),
+        "long_cot": lambda index: _long_cot(f"{seed}:long_cot:{index}", index, grammar),
+        "instruction": lambda index: (_instruction(f"{seed}:instruction:{index}", grammar), {}),
     }
     counts: dict[str, Any] = {}
+    planted: dict[str, Any] = {}
+    truths: list[Row] = []
     texts: list[str] = []
-    for name, make_row in rows_of.items():
+    for name, make_row in makers.items():
         total = max(1, num_problems // 3) if name == "long_cot" else num_problems
-        rows = [{"id": f"{name}-{index:06d}", **make_row(index)} for index in range(total)]
+        made = [make_row(index) for index in range(total)]
+        rows = [{"id": f"{name}-{index:06d}", **row} for index, (row, _) in enumerate(made)]
+        found = [{"id": row["id"], **truth} for row, (_, truth) in zip(rows, made, strict=True) if truth]
         texts.extend(_texts(rows))
         content, counts[name] = _with_dirt(rows, random.Random(f"{seed}:dirt:{name}"))
         write_atomically(out / name / f"{name}.jsonl", content)
-    return counts, texts
+        if found:
+            planted[name] = _count_planted(found)
+        truths += found
+    _write_rows(out / "tries.jsonl", truths)
+    return counts, planted, texts
 
 
 def make_classifier_examples(out: Path, *, seed: int, num_pages: int, taken: set[str], grammar: Grammar) -> dict[str, int]:
@@ -102,34 +120,45 @@ def _qa(problem: Problem) -> Row:
     return {"question": problem.question, "answer": f"{problem.solution} The answer is ${problem.answer}$."}
 
 
-def _short_cot(problem: Problem) -> Row:
-    lines = [*problem.steps, f"The answer is $\\boxed{{{problem.answer}}}$."]
-    return {"problem": problem.question, "solution": "\n".join(lines), "answer": problem.answer}
-
-
-def _long_cot(seed: str, grammar: Grammar) -> Row:
-    """A problem with reasoning that takes a wrong turn, notices it, solves, checks and repeats the solution."""
+def _short_cot(seed: str, grammar: Grammar) -> tuple[Row, Row]:
     problem = _problem(seed, grammar)
+    tries = make_tries(problem, SHORT_TRIES, random.Random(f"{seed}:tries"), grammar, is_long=False)
+    lines = [*problem.steps, f"The answer is $\\boxed{{{problem.answer}}}$."]
+    row = {"problem": problem.question, "solution": "\n".join(lines), "answer": problem.answer, "samples": _samples(tries)}
+    return row, {"tries": [made.kind for made in tries]}
+
+
+def _long_cot(seed: str, index: int, grammar: Grammar) -> tuple[Row, Row]:
+    problem, flaw = _problem(seed, grammar), flaw_of(index)
     rng = random.Random(f"{seed}:thinking")
+    seen = flawed(problem, flaw, rng, grammar)
+    thinking = think(seen, flaw, rng, grammar)
+    tried = random.Random(f"{seed}:tries")
+    tries = make_tries(problem, LONG_TRIES, tried, grammar, is_long=True)
+    attempt = make_attempt(problem, ATTEMPT_EASE, tried, grammar)
+    row = {
+        "problem": seen.question,
+        "thinking": thinking,
+        "answer": problem.answer,
+        "topic": "" if flaw == "no_topic" else TOPIC_CODES[problem.kind],
+        "attempt": attempt.text,
+        "samples": _samples(tries),
+    }
+    return row, {"tries": [made.kind for made in tries], "attempt": attempt.kind, "flaw": flaw}
 
-    def say(rule: str) -> str:
-        return grammar.expand(f"think.{rule}", rng, {"question": problem.question, "answer": problem.answer})
 
-    paragraphs = [
-        f"{say('open')} {say('restate')}",
-        say("plan"),
-        f"{say('try')} {problem.slip}",
-        f"{say('wait')} {say('restart')}",
-    ]
-    for number, step in enumerate(problem.steps):
-        lead = f"{say('step')} " if number else ""
-        paragraphs.append(f"{lead}{step} {say('because')}")
-    paragraphs += [f"{say('check')} {problem.check}", say("doubt")]
-    if rng.random() < 0.6:
-        paragraphs.append(f"{say('again')} {problem.solution}")
-    if rng.random() < 0.4:
-        paragraphs.append(f"{say('wait')} {say('doubt')} {problem.check}")
-    return {"problem": problem.question, "thinking": "\n\n".join([*paragraphs, say("close")]), "answer": problem.answer}
+def _samples(tries: list[Try]) -> list[Row]:
+    return [made.record() for made in tries]
+
+
+def _count_planted(truths: list[Row]) -> dict[str, dict[str, int]]:
+    """Tries by kind; attempts and flaws where there are any."""
+    kinds = {
+        "tries": Counter(kind for truth in truths for kind in truth["tries"]),
+        "attempts": Counter(truth["attempt"] for truth in truths if "attempt" in truth),
+        "flaws": Counter(truth["flaw"] for truth in truths if truth.get("flaw")),
+    }
+    return {name: dict(sorted(found.items())) for name, found in kinds.items() if found}
 
 
 def _instruction(seed: str, grammar: Grammar) -> Row:
@@ -166,7 +195,7 @@ def _texts(rows: list[Row]) -> list[str]:
         if "messages" in row:
             texts.append("\n".join(message["content"] for message in row["messages"]))
         else:
-            texts.append("\n".join(str(value) for key, value in row.items() if key != "id"))
+            texts.append("\n".join(row[key] for key in row if key in TEXTS))
     return texts
 
 

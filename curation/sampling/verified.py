@@ -16,6 +16,7 @@ from curation.book import Book
 from curation.filters.scripts import ScriptsFilter
 from curation.format import CannotFormat, render
 from curation.sampling.asked import question_of
+from curation.sampling.recorded import Recorded, recorded_answers
 from recipes import schema
 from recipes.final_answer import boxed, plain
 from recipes.grading import Grader
@@ -48,19 +49,24 @@ class KeepVerified(PipelineStep):
         pairs.parent.mkdir(parents=True, exist_ok=True)
         with Grader(self.params.seconds) as grader, open(pairs, "wb") as file:
             for doc in data or ():
-                judged = [self._judge(sample, doc, grader) for sample in doc.metadata.pop("samples", [])]
+                answers, expected = recorded_answers(doc), doc.metadata.get("expected_answer")
+                if answers is None or not expected:
+                    self.book.drop(doc, "keep_verified", "no_samples" if expected else "no_expected_answer")
+                    continue
+                del doc.metadata["samples"]
+                judged = [self._judge(answer, str(expected), doc, grader) for answer in answers]
                 file.writelines(self._pairs(doc, judged))
                 yield from self._keep(doc, judged)
 
-    def _judge(self, sample: dict[str, object], doc: Document, grader: Grader) -> Judged:
-        text = str(sample["text"])
-        grade = grader.grade(text, str(doc.metadata["expected_answer"]))
+    def _judge(self, sample: Recorded, expected: str, doc: Document, grader: Grader) -> Judged:
+        text = sample.text
+        grade = grader.grade(text, expected)
         grade.tell(self.book.count)
         if not grade.is_accepted(self.params.accept):
             kind = "wrong"
         else:
             in_one_language = self.scripts.filter(Document(text=text, id=doc.id)) is True
-            is_in_form = sample["finish"] == "stop" and bool(boxed(text)) and in_one_language
+            is_in_form = sample.finish == "stop" and bool(boxed(text)) and in_one_language
             kind = "right_in_form" if is_in_form else "right_only"
         self.book.count("judged", kind)
         return Judged(text, grade.answer, kind)

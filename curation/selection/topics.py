@@ -1,5 +1,6 @@
-"""Labels questions with one topic of a list, by a language model. s1 took the top level of the Mathematics Subject
-Classification, which has other sciences too."""
+"""Labels questions with one topic of a list: a language model tells it, or a field has it. s1 took the top level of the
+Mathematics Subject Classification, which has other sciences too. Questions whose topic cannot be read are dropped: they could not
+be drawn."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,28 @@ from recipes.schema import LabelTopicStage
 PLACE = "{topics}"  # of the list, in the prompt
 
 
-class LabelTopics(PipelineStep):
-    """Writes the topic's code into the metadata; a question whose topic cannot be read is dropped: it could not be drawn."""
+class ReadTopics(PipelineStep):
+    """Takes the topic's code from a field of the metadata, where it is one of the list."""
+
+    type = "LABEL"
+    name = "topics"
+
+    def __init__(self, field: str, topics: Path, book: Book):
+        super().__init__()
+        self.field = field
+        self.topics = topics
+        self.book = book
+
+    def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
+        topics = read_topics(self.topics)
+        for doc in data or ():
+            said = doc.metadata.get(self.field)
+            code = str(said).strip() if said is not None else ""
+            yield from _labelled(doc, code if code in topics else None, code, topics, self.book)
+
+
+class AskTopics(PipelineStep):
+    """Asks a language model."""
 
     type = "LABEL"
     name = "topics"
@@ -37,13 +58,7 @@ class LabelTopics(PipelineStep):
             listed = "\n".join(f"{code} {name}" for code, name in topics.items())
             self.asker.template = self.asker.template.replace(PLACE, listed)
             for doc, (topic, answer) in client.map(lambda doc: self._ask(client, topics, doc), data or ()):
-                if topic is None:
-                    self.book.drop(doc, "topic_missing")
-                    self.book.example("topic_missing", doc, answer=answer)
-                    continue
-                doc.metadata["topic"] = topic
-                self.book.count("topics", f"{topic} {topics[topic]}")
-                yield doc
+                yield from _labelled(doc, topic, answer, topics, self.book)
             client.report(self.book.count)
 
     def _ask(self, client: Client, topics: Mapping[str, str], doc: Document) -> tuple[str | None, str]:
@@ -54,3 +69,14 @@ class LabelTopics(PipelineStep):
             if topic is not None:
                 break
         return topic, said
+
+
+def _labelled(doc: Document, topic: str | None, answer: str, topics: Mapping[str, str], book: Book) -> Iterator[Document]:
+    """The document with its topic in the metadata; none where there is no topic, with what was said instead on record."""
+    if topic is None:
+        book.drop(doc, "topic_missing")
+        book.example("topic_missing", doc, answer=answer)
+        return
+    doc.metadata["topic"] = topic
+    book.count("topics", f"{topic} {topics[topic]}")
+    yield doc

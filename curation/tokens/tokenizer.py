@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from curation.tokens.checked_encoder import CheckedEncoder
 from curation.tokens.llama3_tokenizer import BEGIN_OF_TEXT, END_OF_TEXT, tokenizer_from_tiktoken
+from curation.tokens.marks import encode_marked, mark_ids
 from recipes.fingerprint import tokenizer_hash
 from recipes.schema import TokenizeStage
 
@@ -30,24 +31,34 @@ class Tokenized(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def open_tokenizer(folder: Path, params: TokenizeStage) -> "DocumentTokenizer":
+def open_tokenizer(folder: Path, params: TokenizeStage, marks: tuple[str, ...] = ()) -> "DocumentTokenizer":
     """Opening takes up to two seconds: a rank that works in several goes opens once."""
-    return DocumentTokenizer(folder, params.encoder, begin_of_text=params.begin_of_text, end_of_text=params.end_of_text)
+    ends = {"begin_of_text": params.begin_of_text, "end_of_text": params.end_of_text}
+    return DocumentTokenizer(folder, params.encoder, **ends, marks=marks)
 
 
 class DocumentTokenizer:
     """`folder` holds tokenizer.json with tokenizer_config.json, or is (or holds) Meta's tokenizer.model of Llama 3.
 
     `encoder` "auto" encodes in the fastest way there is, "tokenizers" in no faster one. Documents get the begin-of-text
-    and end-of-text tokens that are asked for."""
+    and end-of-text tokens that are asked for. `marks` are the special tokens that texts may hold (marks.py)."""
 
-    def __init__(self, folder: Path, encoder: str = "auto", *, begin_of_text: bool = False, end_of_text: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        encoder: str = "auto",
+        *,
+        begin_of_text: bool = False,
+        end_of_text: bool = True,
+        marks: tuple[str, ...] = (),
+    ):
         self.folder = folder
         self.tokenizer = self._open()
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.tokenizer.encode_special_tokens = True  # "<|end_of_text|>" in a page is text, never the end of a document
-        self.vocab_size = max(self.tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        self.marks = mark_ids(self.tokenizer, marks)
+        self.vocab_size = max(*self.tokenizer.get_vocab(with_added_tokens=True).values(), *self.marks.values()) + 1
         self.dtype = np.dtype(np.uint16 if self.vocab_size < MAX_UINT16_VOCABULARY else np.int32)
         self.eos = self._special("eos_token", END_OF_TEXT)
         self._before = [self._special("bos_token", BEGIN_OF_TEXT)] if begin_of_text else []
@@ -56,7 +67,8 @@ class DocumentTokenizer:
 
     def encode(self, texts: list[str]) -> Tokenized:
         """Tokens of each text between those that every document gets."""
-        encoded, num_left = self.encoder.encode(texts)
+        encode = self.encoder.encode
+        encoded, num_left = encode_marked(encode, texts, self.marks) if self.marks else encode(texts)
         lengths = encoded.lengths + len(self._before) + len(self._behind)
         ends = np.cumsum(lengths)
         tokens = np.empty(lengths.sum(), self.dtype)
@@ -70,18 +82,20 @@ class DocumentTokenizer:
 
     def describe(self) -> dict[str, str]:
         """What a dataset must remember of it."""
-        return {
+        described = {
             "dtype": self.dtype.name,
             "vocab_size": str(self.vocab_size),
             "eos_id": str(self.eos),
             "tokenizer_sha256": tokenizer_hash(self.folder),
         }
+        return described | ({"special_tokens": json.dumps(self.marks)} if self.marks else {})
 
     @staticmethod
     def read_description(metadata: dict[bytes, bytes]) -> dict[str, Any]:
         """`describe`, back from a parquet file's metadata."""
         texts = {key: metadata[key.encode()].decode() for key in ("dtype", "vocab_size", "eos_id", "tokenizer_sha256")}
-        return texts | {"vocab_size": int(texts["vocab_size"]), "eos_id": int(texts["eos_id"])}
+        marks = {"special_tokens": json.loads(metadata[b"special_tokens"])} if b"special_tokens" in metadata else {}
+        return texts | {"vocab_size": int(texts["vocab_size"]), "eos_id": int(texts["eos_id"])} | marks
 
     def _open(self) -> Tokenizer:
         if self.folder.is_file():

@@ -1,8 +1,8 @@
 """Documents to token ids in Megatron's format: every rank writes its own, then one process joins them.
 
 A document is its tokens and the end-of-text token, unless the page says otherwise. Special tokens written out in a text stay
-text. The joined files are train.bin/.idx, validation.bin/.idx (which documents: a hash of the id), and docs.parquet: where each
-document lies. Speed: `python -m curation.benchmark tokenize`.
+text, but for those of paths (marks.py). The joined files are train.bin/.idx, validation.bin/.idx (which documents: a hash of the
+id), and docs.parquet: where each document lies. Speed: `python -m curation.benchmark tokenize`.
 """
 
 import os
@@ -59,8 +59,16 @@ class WriteTokens(PipelineStep):
 
     name = "tokens"
 
-    def __init__(self, tokenizer_folder: Path, folder: Path, params: TokenizeStage, count: Callable[..., None]):
+    def __init__(
+        self,
+        tokenizer_folder: Path,
+        folder: Path,
+        params: TokenizeStage,
+        count: Callable[..., None],
+        marks: tuple[str, ...] = (),
+    ):
         super().__init__()
+        self.marks = marks
         self.tokenizer_folder = tokenizer_folder
         self.folder = folder
         self.params = params
@@ -68,7 +76,7 @@ class WriteTokens(PipelineStep):
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # ranks are the parallelism
-        tokenizer = open_tokenizer(self.tokenizer_folder, self.params)
+        tokenizer = open_tokenizer(self.tokenizer_folder, self.params, self.marks)
         shards = self.folder / "shards"
         shards.mkdir(parents=True, exist_ok=True)
         bins = {split: shards / f"{rank:05d}.{split}.bin" for split in SPLITS}

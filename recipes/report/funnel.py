@@ -9,6 +9,7 @@ from recipes.report.clusters import SIZES
 from recipes.report.contamination import Contamination, Table, read_contamination
 from recipes.report.figures import is_number
 from recipes.report.grades import read_grades
+from recipes.report.paths import read_paths
 from recipes.report.record import Record, flat
 
 RAW = ("extract", "format")  # what comes in (and is dropped) is no text yet: HTML, records
@@ -71,7 +72,7 @@ class Dataset:
     facts: list[tuple[str, list[tuple[str, Any]]]]  # (stage, figures): what was read, clusters, tokens, ...
     contamination: list[Contamination]
     classifiers: list[Classifier]
-    grades: list[Table]
+    tables: list[Table]  # grades, graphs and paths
 
     @property
     def name(self) -> str:
@@ -116,7 +117,7 @@ def _dataset(page: str, records: list[Record]) -> Dataset:
         facts=[fact for record in records for fact in _facts(record)],
         contamination=read_contamination(records),
         classifiers=read_classifiers(records),
-        grades=read_grades(records),
+        tables=[*read_grades(records), *read_paths(records)],
     )
 
 

@@ -10,7 +10,8 @@ from recipes.schema.classifier import ChooseThresholdStage, DiscoverDomainsStage
 from recipes.schema.cluster import Cluster
 from recipes.schema.endpoint import LabelStage, RewriteStage
 from recipes.schema.filters import FILTER_PARAMETERS
-from recipes.schema.sampling import CheckSummariesStage, KeepVerifiedStage, SampleAnswersStage
+from recipes.schema.paths import BuildGraphsStage, ResumeTracesStage, SamplePathsStage, check_paths
+from recipes.schema.sampling import CheckSummariesStage, KeepVerifiedStage, SampleAnswersStage, check_samples
 from recipes.schema.selection import DropSolvedStage, LabelTopicStage, SelectStage
 
 
@@ -196,6 +197,9 @@ CurateStage = Annotated[
     | SampleAnswersStage
     | KeepVerifiedStage
     | CheckSummariesStage
+    | ResumeTracesStage
+    | BuildGraphsStage
+    | SamplePathsStage
     | DropSolvedStage
     | LabelTopicStage
     | SelectStage
@@ -211,9 +215,9 @@ CurateStage = Annotated[
 ]
 
 
-_MAKES_TEXT = ("read", "extract", "format", "clean", "rewrite", "keep_verified")
+_MAKES_TEXT = ("read", "extract", "format", "clean", "rewrite", "keep_verified", "sample_paths")
 _CHOOSES = ("filter", "dedup", "decontaminate", "check_answers", "check_summaries", "drop_solved", "label_topic", "select")
-_BEFORE_TOKENS = (*_CHOOSES, "tokenize", *_MAKES_TEXT[2:])
+_BEFORE_TOKENS = (*_CHOOSES, "resume_traces", "build_graphs", "tokenize", *_MAKES_TEXT[2:])
 
 
 class CurateRecipe(Strict):
@@ -249,6 +253,12 @@ class CurateRecipe(Strict):
             raise ValueError("a sample stage makes raw files and stands alone on its page")
         if kinds[0] not in ("read", "extract", "format", "sample"):
             raise ValueError(f"the first stage must be read, extract, format or sample, not {kinds[0]!r}")
+        check_samples(self.stages)
+        if "sample_paths" in kinds and self.tokenizer is None:
+            raise ValueError(
+                "a sample_paths stage counts with the page's `tokenizer`, which is not set; name a Hugging Face folder"
+            )
+        check_paths(self.stages)
         return self
 
     @model_validator(mode="after")

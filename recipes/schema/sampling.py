@@ -1,6 +1,7 @@
 """Keys of the stages that make chains of thought by rejection sampling (o1 reproduction notes)."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -33,7 +34,8 @@ class SampleAnswersStage(Strict):
 
 class KeepVerifiedStage(Strict):
     """Samples whose answer is right become documents; those of questions that are solved too often or never go. Leaves
-    preference pairs and a table of pass@k."""
+    preference pairs and a table of pass@k. The samples are those of a sample_answers stage, or of a source's column: texts, or
+    objects with `text` and `finish`."""
 
     do: Literal["keep_verified"]
     template: Literal["short_cot", "long_cot"] = "long_cot"
@@ -72,3 +74,16 @@ class CheckSummariesStage(Strict):
     max_answer_tokens: Positive = 2_048
     accept: Accept = "math_verify"
     seconds: PositiveFloat = 5.0
+
+
+def check_samples(stages: Mapping[str, Any]) -> None:
+    """Who reads samples of records finds some: asked for, or kept from a column."""
+    first = next(iter(stages.values()))
+    has_samples = first.do != "format" or "samples" in first.keep
+    for name, stage in stages.items():
+        has_samples = has_samples or stage.do == "sample_answers"
+        if stage.do in ("keep_verified", "resume_traces", "build_graphs") and not has_samples:
+            raise ValueError(
+                f"stage {name!r} ({stage.do}) reads samples, and no stage before it leaves any: put a sample_answers stage "
+                "before it, or map a column of recorded answers to `samples` and have the format stage `keep: [samples]`"
+            )

@@ -30,15 +30,25 @@ class DropSolvedStage(Strict):
 
 
 class LabelTopicStage(Strict):
-    """Asks a language model for the topic of each question, one of a list, and writes its code into the metadata as `topic`."""
+    """Writes the topic of each question, one of a list, into the metadata as `topic`: a language model tells it, or a field that
+    has its code already."""
 
     do: Literal["label_topic"]
-    endpoint: Endpoint
+    endpoint: Endpoint | None = None  # is asked; else
+    field: Name | None = None  # the metadata field with the code
     prompt: Name = "topic"  # {text} stands for the question, {topics} for the list
     topics: Name = "msc2020"  # a list of curation/selection/topics, or a path: CODE TAB NAME on each line
     max_chars: Positive = 8_000  # of a question, from its beginning
     max_answer_tokens: Positive = 200
     attempts: Positive = 3  # until an answer can be read
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.endpoint is None) == (self.field is None):
+            raise ValueError(
+                "set either endpoint (which is asked) or field (a metadata field with the topic's code), and not both"
+            )
+        return self
 
 
 class SelectStage(Strict):

@@ -12,7 +12,7 @@ import pytest
 
 from curation.sample.grammar import load_grammar
 from curation.sample.problems import KINDS, fraction_text, make_problem
-from tests.curation.sample_files import MODEL
+from tests.curation.sample_files import MODEL, read_lines
 
 SOLVE = {  # answers by other means than the sample's own: brute force, or another formula
     "linear": lambda v: next(x for x in range(10_000) if v["a"] * x + v["b"] == v["c"]),
@@ -74,7 +74,8 @@ def test_long_reasoning_doubts_itself_and_ends_at_the_answer(sample):
     out, counts = sample
     rows = clean_rows(out / "long_cot" / "long_cot.jsonl", "thinking")
     assert len(rows) == counts["records"]["long_cot"]["rows"] == 20
-    for row in rows:
+    wrong = {truth["id"] for truth in read_lines(out / "tries.jsonl") if truth.get("flaw") == "wrong"}
+    for row in (row for row in rows if row["id"] not in wrong):
         assert "Wait, " in row["thinking"]
         assert row["thinking"].rsplit("\n\n", 1)[1].endswith(f"${row['answer']}$.")
         assert len(row["thinking"].split()) > 100
