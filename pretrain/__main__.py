@@ -110,12 +110,36 @@ def export(stage: Stage) -> int:
 
 
 def ask(stage: Stage) -> int:
-    """What is asked of a finished checkpoint: pretrain/evaluate, pretrain/readiness, pretrain/probe."""
+    """What is asked of a finished checkpoint: pretrain/evaluate, pretrain/probe."""
     import_module(f"pretrain.{stage.do}.stage").run(stage)
     return exits.DONE
 
 
-KINDS = {"train": train, "average": average, "export": export, "evaluate": ask, "readiness": ask, "probe": ask}
+def answer(stage: Stage) -> int:
+    from pretrain.readiness.stage import run
+
+    run(stage)
+    return exits.DONE
+
+
+def card(stage: Stage) -> int:
+    """What the answers of a checkpoint come to."""
+    from pretrain.readiness.card import run
+
+    run(stage)
+    return exits.DONE
+
+
+def judge(stage: Stage) -> int:
+    """What the runs of a probe come to."""
+    from pretrain.probe.judge import run
+
+    run(stage)
+    return exits.DONE
+
+
+ASKING = {"evaluate": ask, "answers": answer, "readiness": card, "probe": ask, "probe_verdict": judge}
+KINDS = {"train": train, "average": average, "export": export, **ASKING}
 
 
 def is_first_process() -> bool:

@@ -18,7 +18,7 @@ SENTENCE_END = re.compile(r"\.(?=\s|$)|\s+I hope\b")
 FORMULA = re.compile(r"\$+(?P<dollars>[^$\n]+)\$+|\\[(\[](?P<brackets>.+?)\\[)\]]")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?|-?\.\d+")
 NAMED_LETTER = re.compile(r"answer\**\s*(?:is|:)?[:\s]*[*$(\\]*(?:text\{|boxed\{)?\(?([A-J])\b", re.I)
-LONE_LETTER = re.compile(r"\(([A-J])\)|(?<![\w$\\])([A-J])(?![\w$'’])")
+LONE_LETTER = re.compile(r"\(([A-J])\)|(?<![\w$\\])([A-J])(?![\w$'’]| hope\b)")
 
 SPELLINGS = tuple(
     (re.compile(pattern), by)
@@ -71,6 +71,8 @@ def stated(text: str) -> str:
     if not found:
         return ""
     line = (found[-1]["line"] or found[-1]["marked"]).strip()
+    while again := STATED.search(line):  # Minerva's "Final Answer: The final answer is"
+        line = (again["line"] or again["marked"]).strip()
     formula = FORMULA.match(line)
     if formula:
         return (formula["dollars"] or formula["brackets"]).strip()

@@ -112,7 +112,7 @@ def _forced(override: str) -> str:
     except HydraException:
         raise ValueError(f"cannot read the override {override!r}; write it as key=value (Hydra's grammar)") from None
     options = groups().get(parsed.key_or_group)
-    if options is None:
+    if options is None or parsed.type is OverrideType.DEL:  # ~probe: the page without it
         return f"++{override}" if parsed.type is OverrideType.CHANGE else override
     chosen = parsed.value()
     for option in chosen if isinstance(chosen, list) else [chosen]:

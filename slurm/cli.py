@@ -18,6 +18,7 @@ from slurm.mix.command import mix
 from slurm.plan import Plan, plan, refuse_problems
 from slurm.questions import diff, spike, trace, why
 from slurm.queue.cli import submit_command
+from slurm.readiness import readiness
 from slurm.release.command import release, verify_release
 from slurm.release.sums import is_bundle
 from slurm.status.command import status
@@ -220,7 +221,7 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
         click.echo(shown(folder))
 
 
-for command in (trace, spike, why, diff, submit_command, status, sweep, mix, doctor, drill, release, transparency):
+for command in (trace, spike, why, diff, submit_command, status, sweep, mix, doctor, drill, release, readiness, transparency):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Where results lie: links to the newest finished ones, stages by their names, and what a finished stage did in a few words."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,20 @@ def summary(stage: Stage) -> str:
         words = f"logits differ by {manifest['details']['parity']['max_difference']:.1e} at most"
     elif stage.do == "certificate":
         words = f"{counts['items_hit']:,} benchmark items hit, {counts['canaries']:,} canaries planted"
+    elif stage.do == "probe":
+        share = manifest["details"]["probe"]["held_out"]
+        before, after = (share[when]["right"] for when in ("before", "after"))
+        words = f"{counts['steps']:,} steps, held-out answers right {before:.1%} → {after:.1%}"
+    elif stage.do == "probe_verdict":
+        found = manifest["details"]["probe"]["checkpoints"]
+        words = ", ".join(f"{name}: {checkpoint['verdict']}" for name, checkpoint in found.items())
+    elif stage.do == "evaluate":
+        words = f"{counts['items']:,} items, {counts['grades']['correct']:,} right"
+    elif stage.do == "answers":
+        words = f"{counts['answers']:,} answers to {counts['problems']:,} problems"
+    elif stage.do == "readiness":
+        verdicts = Counter(check["verdict"] for check in manifest["details"]["readiness"]["checks"].values())
+        words = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in ("pass", "concern", "fail") if verdicts[verdict])
     else:
         words = ""
     return f"{words}  {seconds:.1f} s".strip()

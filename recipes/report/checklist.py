@@ -79,7 +79,7 @@ CHECKLIST = (
         6,
         "Which reinforcement learning is used: reward, objective, settings?",
         ("probe",),
-        fields=("params", "details"),
+        fields=("params.reward", "params.loss", "params.learning_rate", "details.probe"),
         absent=True,
     ),
     Item(

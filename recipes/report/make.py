@@ -18,11 +18,14 @@ from recipes.report import figures
 from recipes.report.averages import read_averages
 from recipes.report.clusters import cluster_sizes
 from recipes.report.concerns import find_concerns
+from recipes.report.evaluation import read_evaluation
 from recipes.report.foretold import read_foretold
 from recipes.report.formulas import has_formulas, katex_scripts, katex_style, mark_formulas, script_hash
 from recipes.report.funnel import read_datasets
 from recipes.report.held_out import held_out_plots, held_out_table
 from recipes.report.lineage import lineage_svg
+from recipes.report.probe import read_probe
+from recipes.report.readiness import read_readiness
 from recipes.report.record import Record, flat, read_records
 from recipes.report.samples import Samples, samples_of
 from recipes.report.scores import histograms
@@ -78,8 +81,11 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
             checkpoints=checkpoints,
             validation=held_out_table(runs),
             plots=[*plots(runs), *held_out_plots(runs)],
+            readiness=read_readiness(records),
             averages=read_averages(records),
             blends=read_blends(runs),
+            evaluation=read_evaluation(records),
+            probe=read_probe(records),
             foretold=read_foretold(runs),
             concerns=find_concerns(records, datasets, runs, checkpoints, missing),
             lineage=lineage_svg(records, colours),

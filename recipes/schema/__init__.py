@@ -54,7 +54,9 @@ from recipes.schema.filters import (
 )
 from recipes.schema.guards import GradNorm, Guards, LossSpike, Then
 from recipes.schema.learning_rate import LearningRate, Shape
+from recipes.schema.paths import BuildGraphsStage, ResumeTracesStage, SamplePathsStage
 from recipes.schema.prove import Engine, ProveRecipe, Serving
+from recipes.schema.readiness import Readiness
 from recipes.schema.sampling import CheckSummariesStage, KeepVerifiedStage, SampleAnswersStage
 from recipes.schema.selection import DropSolvedStage, LabelTopicStage, SelectStage
 from recipes.schema.sweep import Metric, Sweep, SweepValue
@@ -73,6 +75,7 @@ __all__ = [
     "Blend",
     "BoilerplateFilter",
     "Branch",
+    "BuildGraphsStage",
     "Cadence",
     "CheckAnswersStage",
     "CheckSummariesStage",
@@ -118,11 +121,14 @@ __all__ = [
     "ProblemFormatFilter",
     "ProveRecipe",
     "ReadStage",
+    "Readiness",
     "Recipe",
     "RepetitionFilter",
     "Restarts",
+    "ResumeTracesStage",
     "RewriteStage",
     "SampleAnswersStage",
+    "SamplePathsStage",
     "SampleStage",
     "ScoreStage",
     "ScriptsFilter",

@@ -3,14 +3,14 @@
 A page's checkpoints are Hugging Face folders, which is what RL teams load: exports of a train page, their base, anybody's.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from recipes.schema.base import Name, Positive, Share, Strict
+from recipes.schema.base import Name, Positive, Share, Strict, nearest
 from recipes.schema.cluster import Cluster
 from recipes.schema.evaluation import Evaluation
-from recipes.schema.probe import Probe
+from recipes.schema.probe import Arm, Probe
 from recipes.schema.readiness import Readiness
 
 
@@ -28,6 +28,16 @@ class Serving(Strict):
     gpu_memory_share: Share = 0.9  # of a GPU, that vLLM may take
 
 
+class ProbeRun(Probe):
+    """What the stage of one run of a probe holds."""
+
+    problems: Name = "problems"  # the name of its input
+    seed: int  # of the page: which problems are held out
+    engine: Engine
+    arm: Arm
+    run: Positive  # its number: with the page's seed it decides all draws
+
+
 class ProveRecipe(Strict):
     """A page of recipes/prove: checkpoints, and what is asked of each."""
 
@@ -41,3 +51,12 @@ class ProveRecipe(Strict):
     engine: Engine = Engine()
     serving: Serving = Serving()
     cluster: Cluster
+
+    @model_validator(mode="after")
+    def _probed_are_there(self) -> Self:
+        for name in self.probe.checkpoints if self.probe else ():
+            if name not in self.checkpoints:
+                raise ValueError(
+                    f"probe.checkpoints: the page has no checkpoint {name!r}; {nearest(name, list(self.checkpoints))}"
+                )
+        return self

@@ -17,7 +17,7 @@ from recipes.schema import Cluster, Jobs, Slurm
 from recipes.stage import Stage
 from slurm.queue.records import Part, job_name
 
-GENERATES = ("evaluate", "readiness", "probe")  # kinds of stages that ask a model, on one GPU where there are any
+GENERATES = ("evaluate", "answers", "probe")  # kinds of stages that ask a model, on one GPU where there are any
 
 
 @dataclass(frozen=True, eq=False)

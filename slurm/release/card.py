@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from recipes.report import figures
 from slurm.release.bundle import Bundle
 from slurm.release.contamination import PLANTED
+from slurm.release.readiness import concerns
 
 TEMPLATE = "card.md.j2"
 FILTERS = ("whole", "short", "share", "decimal", "scientific")
@@ -28,6 +29,8 @@ def card(bundle: Bundle) -> str:
         datasets=[_dataset(bundle, name, told) for name, told in bundle.record["datasets"].items()],
         lacks=[f"{row['certificate']}/{row['subject']}: {row['reason']}" for row in bundle.record["released_without"]],
         lacking={row["certificate"] for row in bundle.record["released_without"]},
+        kinds=bundle.asked.kinds,
+        concerns=concerns(bundle),
         software=_software(bundle),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slurm.release import contamination, parity, resume
+from slurm.release import contamination, parity, readiness, resume
 from slurm.release.bundle import Bundle, Flaw
 from slurm.release.lineage import Lineage
 
@@ -22,12 +22,13 @@ KINDS = {
     "contamination": Kind(contamination.flaws, copied=contamination.files),
     "resume": Kind(resume.flaws, written=resume.certificates),
     "parity": Kind(parity.flaws, written=parity.certificates),
+    "readiness": Kind(readiness.flaws, copied=lambda lineage: readiness.files(lineage.card)),
 }
 
 
 def find_flaws(bundle: Bundle) -> list[Flaw]:
     """Of the kinds that the page asks for."""
-    return [flaw for kind in bundle.asked.certificates for flaw in KINDS[kind].flaws(bundle)]
+    return [flaw for kind in bundle.asked.kinds for flaw in KINDS[kind].flaws(bundle)]
 
 
 def copied(lineage: Lineage) -> dict[str, Path]:

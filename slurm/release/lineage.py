@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipes.schema import TrainRecipe
-from recipes.stage import Input, Stage
+from recipes.stage import Input, Stage, read_stage
 from slurm.plan import Plan
+from slurm.release.readiness import find_card
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,13 @@ class Lineage:
     export: Stage
     stages: list[Stage]
     certificates: list[Stage]
+    prove: str | None = None  # the page that its readiness card is asked of
+    card: Stage | None = None
+    why_no_card: str = ""
 
     @property
     def trained(self) -> list[Stage]:
-        return [stage for stage in self.stages if stage.room == "pretrain"]
+        return [stage for stage in self.stages if stage.do in ("train", "average", "export")]
 
     @property
     def base(self) -> Input:
@@ -36,7 +40,12 @@ def lineage(plan: Plan, end: str) -> Lineage:
         raise ValueError(f"{', '.join(unfinished)} not finished; make what is missing with: midtrain run {plan.page}")
     folders = {str(stage.folder) for stage in way}
     certificates = [stage for stage in plan.stages if stage.do == "certificate" and stage.inputs["tokens"].stage in folders]
-    return Lineage(end, export, _way_to([export, *(one for one in certificates if one.is_finished)], plan), certificates)
+    found = _way_to([export, *(one for one in certificates if one.is_finished)], plan)
+    assert isinstance(plan.recipe, TrainRecipe)
+    prove = plan.recipe.release.prove
+    card, why = find_card(export, prove) if prove else (None, "")
+    stages = [*found, *_before(card, _folders(found))] if card else found
+    return Lineage(end, export, stages, certificates, prove, card, why)
 
 
 def _way_to(last: list[Stage], plan: Plan) -> list[Stage]:
@@ -48,6 +57,19 @@ def _way_to(last: list[Stage], plan: Plan) -> list[Stage]:
         waiting += [by_folder[folder] for folder in sorted(folders - found)]
         found |= folders
     return [stage for stage in plan.stages if str(stage.folder) in found]
+
+
+def _before(stage: Stage, known: set[str]) -> list[Stage]:
+    """A stage of another page with all that it read and that is not known, in the order of work, from their folders alone."""
+    found: list[Stage] = []
+    for folder in (entry.stage for entry in stage.inputs.values()):
+        if folder is not None and folder not in known:
+            found += _before(read_stage(folder), known | _folders(found))
+    return found if str(stage.folder) in known | _folders(found) else [*found, stage]
+
+
+def _folders(stages: list[Stage]) -> set[str]:
+    return {str(stage.folder) for stage in stages}
 
 
 def ends(plan: Plan, branch: str | None) -> list[str]:

@@ -105,6 +105,9 @@ def _with_hint(flaw: Flaw, found: Lineage) -> Flaw:
             others = sorted(file.parent.name for file in stage.folder.parent.glob(f"{stage.name}-*/manifest.json"))
             told = f"; stale: {', '.join(others)} is of other tokens" if others else ""
             return Flaw(flaw.certificate, flaw.subject, f"{flaw.reason}{told}; make it with: midtrain run {stage.page}")
+    if flaw.certificate == "readiness" and found.card is None:
+        told = f"; {found.why_no_card}" if found.why_no_card else ""
+        return Flaw(flaw.certificate, flaw.subject, f"{flaw.reason}{told}; make it with: midtrain readiness {found.prove}")
     return flaw
 
 
