@@ -17,7 +17,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 demo: setup
-	$(BIN)/midtrain run train/demo
+	$(BIN)/midtrain run prove/demo
 
 check: setup
 	$(BIN)/ruff check .

@@ -34,6 +34,8 @@ PACKAGES = (
     "megatron-core",
     "transformer-engine",
     "transformers",
+    "trl",
+    "vllm",
 )
 NUM_EXAMPLES = 3  # kept a reason
 NUM_NAMES = 20  # of unreadable files kept a type

@@ -28,9 +28,9 @@ def find_stage(name: str, root: Path) -> Stage:
 
 
 def link_results(plan: "Plan") -> None:
-    """`<root>/<page>/report.html` and `export/<branch>`: links to the newest finished ones."""
+    """`<root>/<page>/report.html` and `export/<branch>`: links to the newest finished ones, of pages that were pulled in too."""
     for stage in plan.stages:
-        if stage.page == plan.page and stage.is_finished:
+        if stage.is_finished:
             link_result(stage)
 
 
