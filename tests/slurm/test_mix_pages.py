@@ -23,7 +23,7 @@ from slurm.mix.sample import draw
 from slurm.mix.table import read_table
 from slurm.sweep.plan import plan_sweep
 
-HYBRID = {"demo_web": 0.6, "demo_instruction": 0.1, "demo_short_cot": 0.15, "demo_long_cot": 0.15}
+HYBRID = {"demo_web": 0.6, "demo_instruction": 0.1, "demo_short_cot": 0.12, "demo_long_cot": 0.12, "demo_paths": 0.06}
 
 
 @pytest.fixture(autouse=True)
