@@ -11,8 +11,9 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.paths.graph import ANSWER, ROOT, Graph, Trace, build, defect, distances, neighbours
-from curation.paths.samples import BadSamples, read_samples
+from curation.paths.samples import ending, trace_of, written_samples
 from curation.sampling.asked import question_of
+from curation.sampling.recorded import BadSamples
 from recipes.grading import Grader
 from recipes.schema import BuildGraphsStage
 
@@ -81,17 +82,26 @@ class BuildGraphs(PipelineStep):
         return graph
 
     def _traces(self, doc: Document, expected: str, grader: Grader) -> list[Trace]:
-        """Of the first samples; one that does not end by itself is right in nothing."""
-        traces = []
-        samples = read_samples(doc)
+        """Of the first samples, as far as the page's limits allow. One that was cut off is neither right nor wrong: its steps
+        might have led to the answer."""
+        traces: list[Trace] = []
+        num_steps = 0
+        samples = written_samples(doc)
         for sample in samples[: self.params.max_traces]:
-            grade = grader.grade(sample.ending, expected)
+            if sample.finish != "stop":
+                self.book.count("traces", "unfinished")
+                continue
+            grade = grader.grade(ending(sample), expected)
             grade.tell(self.book.count)
-            is_right = grade.is_accepted(self.params.accept) and sample.finish == "stop"
-            trace = sample.trace(self.params.max_step_chars, is_right=is_right)
-            if trace is not None:
-                traces.append(trace)
-                self.book.count("traces", "turned" if trace.back else "right" if is_right else "wrong")
+            trace = trace_of(sample, self.params.max_step_chars, is_right=grade.is_accepted(self.params.accept))
+            if trace is None:
+                continue
+            if num_steps + trace.num_steps > self.params.max_steps:
+                self.book.count("traces", "beyond_max_steps")
+                continue
+            traces.append(trace)
+            num_steps += trace.num_steps
+            self.book.count("traces", "turned" if trace.back else "right" if trace.is_right else "wrong")
         if len(samples) > self.params.max_traces:
             self.book.count("traces", "beyond_max_traces", n=len(samples) - self.params.max_traces)
         return traces

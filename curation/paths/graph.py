@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from curation.paths.clusters import clusters, numbers_of
+from curation.paths.clusters import clusters
+from curation.paths.formula import numbers_of
 
 ROOT, ANSWER = 0, 1
 
@@ -32,6 +33,10 @@ class Trace:
     def __post_init__(self) -> None:
         assert bool(self.wrong) == bool(self.back), "a way back belongs to a wrong leg"
 
+    @property
+    def num_steps(self) -> int:
+        return len(self.steps) + len(self.wrong) + len(self.back)
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -42,8 +47,9 @@ class Turn:
 
 @dataclass
 class Graph:
-    """`texts` of the nodes: question, expected answer, then steps, each as the first trace had it. `times`: how many traces are
-    at a node. `needs`: the numbers, other than the question's, that each of them had before the step and used in it."""
+    """`texts` of the nodes: question, expected answer, then steps, each as the first right trace had it, or, where none has it,
+    the first wrong one. `times`: how many traces are at a node. `needs`: the numbers, other than the question's, that each of
+    them had before the step and used in it."""
 
     texts: list[str]
     times: list[int] = field(default_factory=lambda: [0, 0])
@@ -92,6 +98,7 @@ class _Builder:
         self.num_apart = 0
         self._nodes: dict[tuple[int, int], list[int]] = {}  # by cluster and, for steps without numbers, the node before
         self._children: dict[int, set[int]] = {ROOT: set()}
+        self._said_right: set[int] = set()  # nodes whose text is a right trace's
         self._told = numbers_of(graph.texts[ROOT])
 
     def add(self, trace: Trace) -> None:
@@ -109,14 +116,14 @@ class _Builder:
         """Where the steps end, and the nodes on the way."""
         way = []
         for step in steps:
-            node = self._node(start, step)
+            node = self._node(start, step, is_right=is_right)
             self._join(start, node, is_right=is_right)
             way.append(node)
             start = node
         return start, way
 
     def _turn(self, start: int, wrong: list[int], trace: Trace) -> int:
-        first = self._node(start, trace.back[0])
+        first = self._node(start, trace.back[0], is_right=trace.is_right)
         turn = Turn(start, tuple(wrong), first)
         if (start, first) not in self.graph.right and turn not in self.graph.turns:
             self.graph.turns.append(turn)
@@ -128,7 +135,7 @@ class _Builder:
         (self.graph.right if is_right else self.graph.wrong).add((start, node))
         self._children[start].add(node)
 
-    def _node(self, before: int, step: str) -> int:
+    def _node(self, before: int, step: str, *, is_right: bool) -> int:
         """The node of the next step: a known one that does not lead to the node before, or a new one."""
         numbers = numbers_of(step)
         key = (next(self.labels), -1 if numbers else before)
@@ -142,6 +149,9 @@ class _Builder:
             self.graph.needs.append(set(numbers))
             self._children[node] = set()
             known.append(node)
+        if is_right and node not in self._said_right:
+            self.graph.texts[node] = step
+            self._said_right.add(node)
         if node not in self._visited:
             self.graph.times[node] += 1
             self._visited.add(node)

@@ -1,7 +1,7 @@
 """Truncate and resume: a trace is cut off at a drawn place, and a language model goes on without knowing the answer. Where it
 ends wrong it is told the answer and finds back from its own mistake: a way back as it really comes about, and not from an open
-book (Steiner). What it wrote is taken only when it names the step that it goes back to, comes to the right answer, and does not
-betray that it was told.
+book (Steiner). What it wrote is taken only when it names the step that it goes back to, comes to the right answer, and says in
+none of the ways of told_answers.txt that it was told: who betrays it otherwise is not found out.
 """
 
 import random
@@ -21,13 +21,17 @@ from curation.language_model.answers import Answer
 from curation.language_model.chat import Question
 from curation.language_model.client import Client
 from curation.language_model.prompt import fill, read_prompt
-from curation.paths.samples import BadSamples, read_samples
+from curation.paths.formula import tokens_of
+from curation.paths.samples import written_samples
 from curation.paths.segments import spoken, steps_of, thinking
 from curation.sampling.asked import question_of
+from curation.sampling.recorded import BadSamples
+from recipes.final_answer import boxed, last_number, same_by_text, stated
 from recipes.grading import Grade, Grader
 from recipes.schema import ResumeTracesStage
 
 TOLD_ANSWERS = Path(__file__).with_name("told_answers.txt")
+CONCLUSION = re.compile(r"\b(?:so|thus|therefore|hence|consequently),? the (?:right|correct) answer is\b")  # anybody says that
 BACK = re.compile(r"\s*[*_#>\s]*back to step\s+(\d{1,4})[.:*_\s]*?(?:\n|$)", re.I)
 
 
@@ -77,20 +81,20 @@ class ResumeTraces(PipelineStep):
             client.report(self.book.count)
 
     def _traces(self, data: DocumentsPipeline) -> Iterator[tuple[Document, list[list[str]]]]:
-        """Documents with the steps of each of their traces that can be cut."""
+        """Documents with the steps of each of their traces that can be cut: before its last one, and before the answer."""
         for doc in data or ():
-            question_of(doc)
             if not doc.metadata.get("expected_answer"):
                 self.book.drop(doc, "resume_traces", "no_expected_answer")
                 continue
             try:
-                samples = read_samples(doc)
+                samples = written_samples(doc)
             except BadSamples as problem:
                 self.book.count("bad_samples", str(problem))
                 self.book.drop(doc, "resume_traces", "bad_samples")
                 continue
             traces = [steps_of(thinking(sample.text), self.params.max_step_chars) for sample in samples if sample.turn is None]
-            yield doc, [steps for steps in traces if len(steps) > 1]
+            hidden = [_before_answer(steps, question_of(doc), str(doc.metadata["expected_answer"])) for steps in traces]
+            yield doc, [steps for steps in hidden if len(steps) > 1]
 
 
 class _Tries:
@@ -166,11 +170,28 @@ def _lines(steps: list[str]) -> str:
     return "\n".join(steps)
 
 
+def _before_answer(steps: list[str], question: str, expected: str) -> list[str]:
+    """Up to the first step that has the answer in it. A question may name what turns out to be its answer: then that it is the
+    answer must be said."""
+    answer = tokens_of(expected)
+    is_named = _contains(tokens_of(question), answer)
+    for place, step in enumerate(steps):
+        said = [boxed(step), stated(step), *([] if is_named else [last_number(step)])]
+        if any(same_by_text(one, expected) for one in said) or (not is_named and _contains(tokens_of(step), answer)):
+            return steps[: place + 1]
+    return steps
+
+
+def _contains(tokens: list[str], part: list[str]) -> bool:
+    return bool(part) and any(tokens[at : at + len(part)] == part for at in range(len(tokens) - len(part) + 1))
+
+
 def _betrays(text: str) -> bool:
-    said = " ".join(text.casefold().split())
-    return any(phrase in said for phrase in _told_answers())
+    """Whether one of the known patterns is in it. A conclusion ("so the right answer is …") betrays nothing."""
+    said = CONCLUSION.sub("", " ".join(text.casefold().split()))
+    return any(pattern.search(said) for pattern in _told_answers())
 
 
 @cache
-def _told_answers() -> tuple[str, ...]:
-    return tuple(items(TOLD_ANSWERS.read_text(encoding="utf-8").splitlines()))
+def _told_answers() -> tuple[re.Pattern[str], ...]:
+    return tuple(map(re.compile, items(TOLD_ANSWERS.read_text(encoding="utf-8").splitlines())))

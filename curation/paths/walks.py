@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from curation.paths.clusters import numbers_of
+from curation.paths.formula import numbers_of
 from curation.paths.graph import ANSWER, ROOT, Graph, Turn, neighbours, topological
 from recipes.final_answer import boxed, stated
 

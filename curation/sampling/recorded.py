@@ -1,4 +1,5 @@
-"""Answers to a question that lie under `samples` in its metadata: a sample_answers stage left them, or a source has them."""
+"""Answers to a question that lie under `samples` in its metadata: a stage left them (sample_answers, resume_traces), or a source
+has them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,26 +7,41 @@ from typing import Any
 from datatrove.data import Document
 
 
+class BadSamples(Exception):
+    """What stands under `samples` are no answers: the document's fault, not the page's."""
+
+
 @dataclass(frozen=True)
 class Recorded:
-    """`finish` is "stop" where the answer came to its own end, or where nothing is said of it."""
+    """`finish` is "stop" where the answer came to its own end, or where nothing is said of it. `turn`, of a trace that turned
+    back: where in the text the way back begins, and the end of the step that it goes back to."""
 
     text: str
-    finish: str
+    finish: str = "stop"
+    turn: tuple[int, int] | None = None
 
 
-def recorded_answers(doc: Document) -> list[Recorded] | None:
-    """From texts, or from objects with a text; None where there are none, or something else stands there."""
+def read_samples(doc: Document) -> list[Recorded]:
+    """From texts, or from objects with a text, empty ones included."""
     given = doc.metadata.get("samples")
-    if not isinstance(given, list) or not given:
-        return None
-    answers = [_recorded(entry) for entry in given]
-    return None if None in answers else [answer for answer in answers if answer is not None]
+    if not isinstance(given, list):
+        raise BadSamples("there are none" if given is None else f"samples is a {type(given).__name__}, not a list")
+    return [_recorded(entry) for entry in given]
 
 
-def _recorded(entry: Any) -> Recorded | None:
-    text = entry.get("text") if isinstance(entry, dict) else entry
+def _recorded(entry: Any) -> Recorded:
+    if isinstance(entry, str):
+        return Recorded(entry)
+    text = entry.get("text") if isinstance(entry, dict) else None
     if not isinstance(text, str):
+        raise BadSamples("a sample has no text")
+    return Recorded(text, str(entry.get("finish") or "stop"), _turn(entry.get("turn"), len(text)))
+
+
+def _turn(given: Any, num_chars: int) -> tuple[int, int] | None:
+    if given is None:
         return None
-    finish = entry.get("finish") if isinstance(entry, dict) else None
-    return Recorded(text.strip(), str(finish or "stop"))
+    is_turn = isinstance(given, list | tuple) and len(given) == 2 and all(type(place) is int for place in given)
+    if not is_turn or not 0 <= given[1] <= given[0] <= num_chars:
+        raise BadSamples("a turn lies outside its text")
+    return given[0], given[1]

@@ -16,7 +16,7 @@ from curation.book import Book
 from curation.filters.scripts import ScriptsFilter
 from curation.format import CannotFormat, render
 from curation.sampling.asked import question_of
-from curation.sampling.recorded import Recorded, recorded_answers
+from curation.sampling.recorded import BadSamples, Recorded, read_samples
 from recipes import schema
 from recipes.final_answer import boxed, plain
 from recipes.grading import Grader
@@ -49,8 +49,8 @@ class KeepVerified(PipelineStep):
         pairs.parent.mkdir(parents=True, exist_ok=True)
         with Grader(self.params.seconds) as grader, open(pairs, "wb") as file:
             for doc in data or ():
-                answers, expected = recorded_answers(doc), doc.metadata.get("expected_answer")
-                if answers is None or not expected:
+                answers, expected = self._answers(doc), doc.metadata.get("expected_answer")
+                if not answers or not expected:
                     self.book.drop(doc, "keep_verified", "no_samples" if expected else "no_expected_answer")
                     continue
                 del doc.metadata["samples"]
@@ -58,8 +58,16 @@ class KeepVerified(PipelineStep):
                 file.writelines(self._pairs(doc, judged))
                 yield from self._keep(doc, judged)
 
+    def _answers(self, doc: Document) -> list[Recorded]:
+        """None of them where the samples are none."""
+        try:
+            return read_samples(doc)
+        except BadSamples as problem:
+            self.book.count("bad_samples", str(problem))
+            return []
+
     def _judge(self, sample: Recorded, expected: str, doc: Document, grader: Grader) -> Judged:
-        text = sample.text
+        text = sample.text.strip()
         grade = grader.grade(text, expected)
         grade.tell(self.book.count)
         if not grade.is_accepted(self.params.accept):
@@ -100,7 +108,7 @@ class KeepVerified(PipelineStep):
     def _document(self, doc: Document, sample: Judged, number: int, rate: float) -> Document | None:
         field = "thinking" if self.params.template == "long_cot" else "solution"
         expected = str(doc.metadata["expected_answer"])
-        noted = {"thinking": sample.text, "stated_answer": sample.answer, "solve_rate": round(rate, 4), "prompt_id": doc.id}
+        noted = {"thinking": sample.text, "stated_answer": sample.answer, "solve_rate": round(rate, 4), "question_id": doc.id}
         made = Document(text=sample.text, id=f"{doc.id}/{number}", metadata={**doc.metadata, **noted})
         try:
             made.text = render({"question": question_of(doc), field: sample.text, "answer": expected}, self.format)

@@ -2,7 +2,8 @@
 
 A document is its tokens and the end-of-text token, unless the page says otherwise. Special tokens written out in a text stay
 text, but for those of paths (marks.py). The joined files are train.bin/.idx, validation.bin/.idx (which documents: a hash of the
-id), and docs.parquet: where each document lies. Speed: `python -m curation.benchmark tokenize`.
+id, or of their question's, so that a question that is held out is in no other document), and docs.parquet: where each document
+lies. Speed: `python -m curation.benchmark tokenize`.
 """
 
 import os
@@ -49,7 +50,7 @@ DOCS_SCHEMA = pa.schema(
 
 
 def split_of(id_: str, validation_share: float) -> str:
-    """The same document is held out whatever else is in the collection."""
+    """The same id is held out whatever else is in the collection, and in every collection of the same share."""
     drawn = xxhash.xxh3_64_intdigest(f"validation/{id_}".encode("utf-8", "surrogatepass")) / 2**64
     return "validation" if drawn < validation_share else "train"
 
@@ -90,7 +91,7 @@ class WriteTokens(PipelineStep):
         ):
             for batch in batches(self._not_empty(data)):
                 tokens, lengths, num_left = tokenizer.encode([doc.text for doc in batch])
-                splits = [split_of(doc.id, self.params.validation_share) for doc in batch]
+                splits = [split_of(_kept_together(doc), self.params.validation_share) for doc in batch]
                 for split in SPLITS:
                     is_split = np.array([of == split for of in splits])
                     if is_split.any():
@@ -110,6 +111,11 @@ class WriteTokens(PipelineStep):
                 yield doc
             else:
                 self.count("empty_documents")
+
+
+def _kept_together(doc: Document) -> str:
+    """The id of the question, which several documents may share that were made of it, else the document's own."""
+    return str(doc.metadata.get("question_id") or doc.id)
 
 
 def _rows(batch: list[Document], splits: list[str], lengths: npt.NDArray[np.int64], schema: pa.Schema) -> pa.Table:

@@ -36,15 +36,17 @@ class BuildGraphsStage(Strict):
 
     do: Literal["build_graphs"]
     max_traces: Positive = 64  # of a question, the first
+    max_steps: Positive = 2_000  # of a question's traces together; one that would make them more is left out
     max_step_chars: Positive = 600
-    min_similarity: Share = 0.8  # cosine of two steps that have the same numbers
+    min_similarity: Share = 0.8  # cosine of two steps that have the same formulas
     accept: Accept = "math_verify"
     seconds: PositiveFloat = 5.0
 
 
 class SamplePathsStage(Strict):
     """Draws paths from each question's graph, some of which go astray and come back. With `special_tokens` each step stands
-    between them; they get the ids behind the tokenizer's, in the order of the page, as a train page's `special_tokens` does."""
+    between them; they get the ids behind the tokenizer's, in the order of the page, as a train page's `special_tokens` does.
+    Tokens of `summary` get their ids and stand in no text: no stage writes summaries of steps."""
 
     do: Literal["sample_paths"]
     paths_per_question: Positive = 5  # Steiner: 50,000 of 10,000 graphs
@@ -74,12 +76,15 @@ def check_paths(stages: Mapping[str, Any]) -> None:
     """Graphs come before paths, and nothing writes into texts behind paths with special tokens."""
     built = marked = ""
     for name, stage in stages.items():
+        writes = stage.do in ("clean", "rewrite", "keep_verified", "sample_paths")
+        writes = writes or (stage.do == "decontaminate" and stage.on_hit == "mask")
         if stage.do == "sample_paths" and not built:
             raise ValueError(f"stage {name!r} draws paths from graphs; put a stage `{{do: build_graphs}}` before it")
-        if marked and stage.do in ("clean", "rewrite", "keep_verified", "sample_paths"):
+        if marked and writes:
+            way_out = "give it `on_hit: drop`" if stage.do == "decontaminate" else "move it before"
             raise ValueError(
                 f"stage {name!r} ({stage.do}) writes into texts behind {marked!r}, whose special tokens must stay as they are; "
-                "move it before"
+                f"{way_out}"
             )
-        built = name if stage.do == "build_graphs" else built
+        built = name if stage.do == "build_graphs" else "" if stage.do == "sample_paths" else built  # which takes them
         marked = name if stage.do == "sample_paths" and stage.special_tokens else marked

@@ -80,10 +80,18 @@ def check_samples(stages: Mapping[str, Any]) -> None:
     """Who reads samples of records finds some: asked for, or kept from a column."""
     first = next(iter(stages.values()))
     has_samples = first.do != "format" or "samples" in first.keep
+    used_by = ""
     for name, stage in stages.items():
-        has_samples = has_samples or stage.do == "sample_answers"
+        if stage.do == "sample_answers":
+            has_samples, used_by = True, ""
+        if stage.do in ("keep_verified", "resume_traces", "build_graphs") and used_by:
+            raise ValueError(
+                f"stage {name!r} ({stage.do}) reads samples, and {used_by!r} before it has used them up; leave one of the two "
+                "out, or make a page of its own for each"
+            )
         if stage.do in ("keep_verified", "resume_traces", "build_graphs") and not has_samples:
             raise ValueError(
                 f"stage {name!r} ({stage.do}) reads samples, and no stage before it leaves any: put a sample_answers stage "
                 "before it, or map a column of recorded answers to `samples` and have the format stage `keep: [samples]`"
             )
+        used_by = name if stage.do in ("keep_verified", "build_graphs") else used_by

@@ -1,6 +1,5 @@
 """Benchmark items in documents: found however they are written, with evidence; never silently nothing."""
 
-import gzip
 import json
 import re
 import tempfile
@@ -8,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-import zstandard
 from datatrove.data import Document
 
 from curation.book import Book
-from curation.decontaminate.benchmarks import read_items
 from curation.decontaminate.math_tokens import find_tokens
 from curation.decontaminate.step import Decontaminate
 from curation.shards import read_shard
@@ -273,26 +270,6 @@ def test_what_is_found_does_not_depend_on_the_documents_around(benchmarks: dict[
     assert detector.find(texts) == [detector.find([text])[0] for text in texts]
     assert [len(findings) for findings in detector.find(texts)] == [0, 1, 0, 2, 1, 0, 1]
     assert detector.find(["", ""]) == [[], []]
-
-
-def test_gzip_zstd_and_the_keys_of_real_benchmarks_are_read(tmp_path: Path) -> None:
-    rows = [
-        {"Body": "There are 87 oranges.", "Question": "How many are left?", "ID": "chal-7"},
-        {"input": "Joan found 70 shells.", "target": float("nan"), "idx": 3},
-        {"problem": "P", "question": "Q", "solution": "S"},
-        {"prompt": "Write.", "question": None},
-    ]
-    content = "".join(json.dumps(row) + "\n\n" for row in rows).encode()
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(content, mtime=0))
-    (tmp_path / "a.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(content))
-    for name in ("a.jsonl.gz", "a.jsonl.zst"):
-        items = [(item.name, item.question) for item in read_items("a", tmp_path / name)]
-        assert items == [
-            ("chal-7", "There are 87 oranges. How many are left?"),
-            ("3", "Joan found 70 shells."),
-            ("line 5", "Q"),
-            ("line 7", "Write."),
-        ]
 
 
 @pytest.mark.parametrize(

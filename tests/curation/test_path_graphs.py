@@ -42,6 +42,15 @@ def test_a_step_without_numbers_is_the_same_only_behind_the_same_step() -> None:
     assert made(Trace([SUM, check, TIMES], True), Trace([SUM, check, END], True)).texts.count(check) == 1
 
 
+def test_a_step_that_a_right_trace_has_is_told_in_its_words() -> None:
+    other_sum = "2 + 3 = 5, surely."
+    turned = Trace([], True, wrong=[other_sum, SLIP], back=[BACK, TIMES])
+    for wrong in (Trace([other_sum, SLIP], False), turned):
+        graph, _ = build("How many?", "20", [wrong, Trace([SUM, TIMES, END], True)], 0.3)
+        assert defect(graph) == ""
+        assert (SUM in graph.texts, other_sum in graph.texts, SLIP in graph.texts) == (True, False, True)
+
+
 def test_steps_that_would_close_a_cycle_are_kept_apart() -> None:
     graph, num_apart = build("?", "20", [Trace([SUM, TIMES, END], True), Trace([TIMES, SUM, TIMES, END], True)], 0.8)
     assert (defect(graph), num_apart) == ("", 2)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from curation.paths.resume import _before_answer, _betrays
 from recipes.manifest import read_manifest
 from recipes.report.make import render
 from recipes.stage import Stage, write_stage
@@ -74,17 +75,64 @@ def test_the_answer_is_hidden_until_the_model_has_gone_wrong(made: tuple[dict[st
     asked = [body["messages"][-1]["content"] for body in made[1].bodies]
     hidden, revealed = ([prompt for prompt in asked if ("Right answer: 20" in prompt) == told] for told in (False, True))
     assert len(hidden) + len(revealed) == len(asked)
-    assert not any("20" in prompt.split("Problem:")[1].replace(STEPS[2], "") for prompt in hidden)
+    assert not any("20" in prompt.split("Problem:")[1] for prompt in hidden)
     assert {kind for kind in KINDS if any(kind in prompt for prompt in revealed)} == set(KINDS) - {"easy", "endless"}
 
 
-def test_a_trace_goes_on_from_a_place_that_is_drawn(made: tuple[dict[str, Stage], ChatServer]) -> None:
+def test_a_trace_goes_on_from_a_place_that_is_drawn_before_its_answer(made: tuple[dict[str, Stage], ChatServer]) -> None:
     begun = {
         prompt.split("Solution so far:\n")[1]
         for body in made[1].bodies
         if "Solution so far" in (prompt := body["messages"][-1]["content"])
     }
-    assert begun == {"\n".join(STEPS[:number]) for number in (1, 2, 3)}
+    assert begun == {"\n".join(STEPS[:number]) for number in (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("steps", "question", "answer", "kept"),
+    [
+        (["a", "so it is 1/2", "b"], "?", "\\frac{1}{2}", 2),
+        (["a", "$x = \\frac12$ is it", "b"], "?", "\\frac{1}{2}", 2),
+        (["it is 120", "20 more", "b"], "?", "20", 2),
+        (["20 of them", "the answer is 20", "b"], "Of 20, how many?", "20", 2),
+        (["20 of them", "b"], "Of 20, how many?", "20", 2),
+        (["20 of them", "b"], "How many?", "20", 1),
+        (["so x + 1", "b"], "?", "x+1", 1),
+        (["a", "b"], "?", "...", 2),
+    ],
+)
+def test_the_first_step_with_the_answer_ends_what_may_be_cut(steps: list[str], question: str, answer: str, kept: int) -> None:
+    assert _before_answer(steps, question, answer) == steps[:kept]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "But the right answer is 42.",
+        "We were told it is 42, so 6 is wrong.",
+        "The correct answer is 42, not 41.",
+        "Wait,\nsince the right answer is 42 it must be 7.",
+        "According to the answer key it is 42.",
+        "The given answer is 42.",
+        "But the answer is 42.",
+    ],
+)
+def test_who_says_that_it_was_told_betrays_it(text: str) -> None:
+    assert _betrays(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Of the given answer choices (A) and (B), none is 5.",
+        "So the right answer is 42.",
+        "Therefore, the correct answer is (B).",
+        "The answer is given by 3 * 4.",
+        "The numbers given are 3 and 4.\nThe final answer is 42.",
+    ],
+)
+def test_who_only_concludes_betrays_nothing(text: str) -> None:
+    assert not _betrays(text)
 
 
 def test_a_right_end_is_another_trace(made: tuple[dict[str, Stage], ChatServer]) -> None:

@@ -35,7 +35,7 @@ def test_recorded_answers_may_be_texts_or_what_sample_answers_leaves(tmp_path: P
     objects = [{"text": RIGHT, "finish": "stop", "tokens": 9}, {"text": WRONG}, {"text": RIGHT + " And", "finish": "length"}]
     stage, counts = made(tmp_path, [record([RIGHT, WRONG]), record(objects)], "verified", VERIFIED)
     docs = documents(stage)
-    assert [(doc["prompt_id"], doc["solve_rate"]) for doc in docs] == [("doc0", 0.5), ("doc1", 0.6667)]
+    assert [(doc["question_id"], doc["solve_rate"]) for doc in docs] == [("doc0", 0.5), ("doc1", 0.6667)]
     assert docs[0]["text"] == f"Question: What is half of eight?\nAnswer: {RIGHT}"
     assert counts["judged"] == {"right_in_form": 2, "right_only": 1, "wrong": 2}  # one was cut off behind its answer
     assert counts["solved"] == {"2": {"1": 1}, "3": {"2": 1}}
@@ -46,7 +46,7 @@ def test_records_without_answers_or_with_something_else_there_are_dropped_and_th
     rows = [*map(record, odd), record([RIGHT], a="proof"), record(["", RIGHT, " \n"])]
     stage, counts = made(tmp_path, rows, "verified", VERIFIED)
     assert counts["details"]["keep_verified"] == {"no_samples": len(odd), "no_expected_answer": 1}
-    assert [doc["prompt_id"] for doc in documents(stage)] == [f"doc{len(rows) - 1}"]
+    assert [doc["question_id"] for doc in documents(stage)] == [f"doc{len(rows) - 1}"]
     assert counts["judged"] == {"right_in_form": 1, "wrong": 2}  # an empty answer is a wrong one
 
 

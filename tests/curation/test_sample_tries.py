@@ -127,7 +127,7 @@ def test_the_short_page_keeps_the_different_right_tries_of_problems_that_are_nei
     made: dict[tuple[str, str], Stage], truths: dict[str, dict[str, Any]]
 ) -> None:
     verified = made["short_cot", "verified"]
-    kept = Counter(doc["prompt_id"] for doc in documents(verified) if doc["prompt_id"] in truths)
+    kept = Counter(doc["question_id"] for doc in documents(verified) if doc["question_id"] in truths)
     reasons: Counter[str] = Counter()
     solved: Counter[int] = Counter()
     for row in rows(made, "short_cot").values():
