@@ -13,10 +13,11 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from pretrain.ending import Failed, Interruption, Mistake
+from pretrain.ending import Failed, Interruption, Mistake, left_at_a_signal
+from pretrain.inputs import check_inputs
 from pretrain.logs import begin_logging
 from recipes import exits
-from recipes.stage import DIES_WITH_PARENT, Stage, die_with_parent, read_stage
+from recipes.stage import DIES_WITH_PARENT, LOGS, Stage, die_with_parent, read_stage, try_lock
 
 log = logging.getLogger(__name__)
 
@@ -110,36 +111,25 @@ def export(stage: Stage) -> int:
 
 
 def ask(stage: Stage) -> int:
-    """What is asked of a finished checkpoint: pretrain/evaluate, pretrain/probe."""
-    import_module(f"pretrain.{stage.do}.stage").run(stage)
+    """What is asked of a finished checkpoint, and what its answers come to."""
+    file = stage.folder / LOGS / "asking.lock"
+    held = try_lock(file)
+    if held is None:
+        raise ValueError(f"another process makes this stage ({file} is locked); wait for it, or end it first")
+    with held, left_at_a_signal():
+        check_inputs(stage)
+        import_module(ASKING[stage.do]).run(stage)
     return exits.DONE
 
 
-def answer(stage: Stage) -> int:
-    from pretrain.readiness.stage import run
-
-    run(stage)
-    return exits.DONE
-
-
-def card(stage: Stage) -> int:
-    """What the answers of a checkpoint come to."""
-    from pretrain.readiness.card import run
-
-    run(stage)
-    return exits.DONE
-
-
-def judge(stage: Stage) -> int:
-    """What the runs of a probe come to."""
-    from pretrain.probe.judge import run
-
-    run(stage)
-    return exits.DONE
-
-
-ASKING = {"evaluate": ask, "answers": answer, "readiness": card, "probe": ask, "probe_verdict": judge}
-KINDS = {"train": train, "average": average, "export": export, **ASKING}
+ASKING = {
+    "evaluate": "pretrain.evaluate.stage",
+    "answers": "pretrain.readiness.stage",
+    "readiness": "pretrain.readiness.card",
+    "probe": "pretrain.probe.stage",
+    "probe_verdict": "pretrain.probe.judge",
+}
+KINDS = {"train": train, "average": average, "export": export, **dict.fromkeys(ASKING, ask)}
 
 
 def is_first_process() -> bool:

@@ -1,10 +1,13 @@
 """How a training run can end: the signals that ask for it, divergence, a disk that is full, and the status each ends with."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from recipes import exits
 
 REQUEUE = signal.SIGUSR1  # what a batch system sends before its time limit
+SIGNALS = (signal.SIGTERM, signal.SIGINT, REQUEUE)  # that ask to end
 
 
 class Interruption:
@@ -12,7 +15,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: str | None = None
-        for number in (signal.SIGTERM, signal.SIGINT, REQUEUE):
+        for number in SIGNALS:
             signal.signal(number, self._request)
 
     @property
@@ -31,6 +34,27 @@ class Failed(Exception):
     """Training cannot go on by itself; nothing after the last checkpoint was kept."""
 
     status = exits.FAILED
+
+
+class Interrupted(Failed):
+    """By a signal; the same command goes on behind what is written."""
+
+    status = exits.INTERRUPTED
+
+
+@contextmanager
+def left_at_a_signal() -> Iterator[None]:
+    """For what is written in parts, and loses no more than one by leaving at once: raises Interrupted."""
+
+    def leave(number: int, frame: object) -> None:
+        raise Interrupted(f"{signal.Signals(number).name}: left; the same command goes on behind what is written")
+
+    before = {number: signal.signal(number, leave) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Diverged(Failed):

@@ -55,6 +55,16 @@ class Grade:
         math = self.is_correct
         return {"math_verify": math, "text": self.by_text, "either": math or self.by_text, "both": math and self.by_text}[by]
 
+    def row(self, *, by: str) -> dict[str, Any]:
+        """As it stands beside an answer; `is_right` for those who are asked by `is_accepted`."""
+        return {
+            "answer": self.answer,
+            "by_math_verify": self.by_math_verify,
+            "by_text": self.by_text,
+            "trouble": self.trouble,
+            "is_right": self.is_accepted(by),
+        }
+
     def tell(self, count: Callable[..., None]) -> None:
         """Adds itself to counts, under `grades`."""
         count("grades", "correct" if self.is_correct else "wrong")

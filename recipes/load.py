@@ -69,7 +69,8 @@ def _compose(page: str, overrides: list[str]) -> dict[str, Any]:
             config = _compose_replacing(page, tuple(_forced(override) for override in overrides))
             content = OmegaConf.to_container(config, resolve=True)
         except (HydraException, OmegaConfBaseException) as error:
-            raise ValueError(f"page {page}: {' '.join(str(error).split())}") from None
+            told = " ".join(str(error).split()).partition(" To append to your default list")[0]  # a page takes its own groups
+            raise ValueError(f"page {page}: {told}") from None
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
 
@@ -118,7 +119,7 @@ def _forced(override: str) -> str:
     for option in chosen if isinstance(chosen, list) else [chosen]:
         if option not in options:
             raise ValueError(f"{parsed.key_or_group}={option}: there is no such option; {nearest(str(option), options)}")
-    return override
+    return override.lstrip("+")  # which Hydra would look for below the page's own folder
 
 
 def explain(error: ValidationError) -> str:
@@ -126,7 +127,7 @@ def explain(error: ValidationError) -> str:
     parts = []
     for problem in error.errors():
         # pydantic puts the tag of a discriminated union into the path: stages.NAME.TAG.key
-        loc = [str(key) for key in problem["loc"]]
+        loc = [str(key) for key in problem["loc"] if key != "[key]"]
         where = ".".join(loc[:2] + loc[3:] if loc[:1] == ["stages"] and len(loc) > 2 and loc[2] in STAGE_KINDS else loc)
         message = problem["msg"].removeprefix("Value error, ")
         given = problem.get("input")

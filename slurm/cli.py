@@ -15,7 +15,7 @@ from slurm.console import as_json, complain, console, print_json, shown, takes_p
 from slurm.doctor.cli import doctor
 from slurm.drill.command import drill
 from slurm.mix.command import mix
-from slurm.plan import Plan, plan, refuse_problems
+from slurm.plan import Plan, plan, refuse_problems, train_recipe
 from slurm.questions import diff, spike, trace, why
 from slurm.queue.cli import submit_command
 from slurm.readiness import readiness
@@ -201,16 +201,13 @@ def export(page: str, overrides: tuple[str, ...], to: Path | None) -> None:
     midtrain export train/demo
     midtrain export train/octothinker_3b branch=long --to /models/octothinker
     """
-    from recipes.schema import TrainRecipe
-
     planned = plan(page, overrides)
-    if not isinstance(planned.recipe, TrainRecipe):
-        raise ValueError(f"{page} makes a dataset, not a model; export takes a train page")
+    ends = train_recipe(planned, "export").ends
     if not planned.is_finished:
         status = make(planned)
         if status:
             sys.exit(status)
-    for name in planned.recipe.ends:
+    for name in ends:
         folder = next(stage.folder for stage in planned.stages if stage.name == f"export_{name}") / "hf"
         if to is not None:
             target = to / name

@@ -1,5 +1,6 @@
 """Plans and states in numbers: what `plan` and `verify` print and give as JSON."""
 
+from collections import Counter
 from typing import Any
 
 from pretrain.cost import flops_per_token, num_parameters
@@ -10,6 +11,7 @@ from slurm.disk import describe_disk, stage_bytes
 from slurm.epochs import WORTH, epochs_of, tokens_of
 from slurm.forecast import FORECAST, forecast, memory_warning, sizes
 from slurm.plan import Plan, state
+from slurm.queue.dag import GENERATES
 from slurm.slots import describe_queue
 
 
@@ -24,6 +26,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "warnings": plan.warnings + _epoch_warnings(stages) + _memory_warnings(plan, stages),
         "tokens": sum(row["tokens"] for row in stages if row["do"] == "train"),
         "left": _left(stages),
+        "not_foretold": dict(Counter(row["do"] for row in stages if row["do"] in GENERATES and row["state"] != "done")),
         "disk": describe_disk(plan, stages),
         "queue": describe_queue(plan),
     }

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import orjson
 
-from recipes.fingerprint import content_hash, fingerprint, source_hash
+from recipes.fingerprint import content_hash, source_hash
+from recipes.outside import as_text, identity, matching
 from recipes.stage import Input, is_uri, write_atomically
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "original/tokenizer.model")
@@ -50,28 +51,27 @@ class Outside:
         if is_uri(path):
             return Input(path, path)
         location = os.path.abspath(os.path.expanduser(path))
-        files = sorted(glob(location, recursive=True))
+        files = sorted(glob(location, recursive=True)) if key.startswith("sources.") else matching(location)
         if not files:
             self.problem(f"{key}: no file matches {path}")
             return Input(location, f"missing:{path}")
         self._look_at(Path(files[0]), path, key)
-        parts = [f"{_as_text(Path(file).name)}:{self._identify(Path(file), key)}" for file in files]
+        known = identity(files, lambda file: self._identify(file, key))
         self.hashes.save()
-        inputs = {str(number): part for number, part in enumerate(parts)}
-        return Input(location, fingerprint(do="files", version=1, params={}, inputs=inputs))
+        return Input(location, known)
 
     def _identify(self, file: Path, key: str) -> str:
         """By its content. A file of a source that cannot be read is told here, and counted by the stage that meets it."""
         try:
             found = file.stat()
             if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-                self.problem(f"{key}: {_as_text(file)} is a pipe or a device, which may never end; name only files")
+                self.problem(f"{key}: {as_text(file)} is a pipe or a device, which may never end; name only files")
                 return UNREADABLE
             is_source = key.startswith("sources.") and stat.S_ISREG(found.st_mode)
             return self.hashes.of(file, found, source_hash if is_source else content_hash)
         except OSError as error:
             is_counted = key.startswith("sources.") and not file.is_dir()
-            why = f"{key}: {_as_text(error.filename or file)} cannot be read ({error.strerror})"
+            why = f"{key}: {as_text(error.filename or file)} cannot be read ({error.strerror})"
             if is_counted:
                 self.warn(f"{why}; it will be counted as unreadable")
             else:
@@ -122,8 +122,8 @@ class _Hashes:
         """`make` hashes what is not known yet."""
         inside = sorted(file for file in path.rglob("*") if file.is_file()) if stat.S_ISDIR(found.st_mode) else None
         named = [(path, found)] if inside is None else [(file, file.stat()) for file in inside]
-        states = [(_as_text(file), status.st_size, status.st_mtime_ns) for file, status in named]
-        key = f"{_as_text(path)}|{hashlib.sha256(orjson.dumps(states)).hexdigest()[:16]}"
+        states = [(as_text(file), status.st_size, status.st_mtime_ns) for file, status in named]
+        key = f"{as_text(path)}|{hashlib.sha256(orjson.dumps(states)).hexdigest()[:16]}"
         if key not in self.known:
             self.known[key] = make(path)
             if time.monotonic() - self.saved > SAVE_SECONDS:
@@ -136,11 +136,6 @@ class _Hashes:
             write_atomically(self.file, orjson.dumps(self.known))
             self.num_saved = len(self.known)
         self.saved = time.monotonic()
-
-
-def _as_text(path: Path | str) -> str:
-    """A path as UTF-8 can hold it: names of files are bytes."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _repository(path: str) -> str:

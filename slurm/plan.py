@@ -4,7 +4,7 @@ Planning reads pages, input files and manifests of finished stages, and nothing 
 that are not there are listed as problems; running refuses while there are any.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,19 @@ def refuse_problems(planned: Plan) -> None:
         raise ValueError("this cannot run yet:\n  " + "\n  ".join(planned.problems))
 
 
-def plan(page: str, overrides: tuple[str, ...] = ()) -> Plan:
+def train_recipe(planned: Plan, command: str) -> TrainRecipe:
+    """Of a page that makes models. ValueError names the command that needs one."""
+    if isinstance(planned.recipe, TrainRecipe):
+        return planned.recipe
+    is_dataset = isinstance(planned.recipe, CurateRecipe)
+    told = "makes a dataset, not a model" if is_dataset else "asks what models can do, and makes none"
+    raise ValueError(f"{planned.page} {told}; {command} takes a train page")
+
+
+def plan(page: str, overrides: tuple[str, ...] = (), recipes: Mapping[str, Recipe] | None = None) -> Plan:
     """Plans a page with all pages it needs. `PAGE:key=value` overrides a page that this one pulls in
-    (`demo_web:stages.math.filters.math_classifier.min_score=0.7`)."""
-    planner = _Planner(page, overrides)
+    (`demo_web:stages.math.filters.math_classifier.min_score=0.7`). `recipes`: pages that are planned as they are here."""
+    planner = _Planner(page, overrides, dict(recipes or {}))
     planner.stages_of(page)
     planner.check_finished()
     planner.add_report()
@@ -87,7 +96,8 @@ class _Planner:
                 self.others.setdefault(target, []).append(name.removesuffix(page) + rest)  # ~PAGE:key is ~key of that page
             else:
                 own.append(override)
-        self.recipes[self.page] = load(self.page, own)
+        if self.page not in self.recipes:
+            self.recipes[self.page] = load(self.page, own)
         for target in self.others:
             if target not in pages():
                 raise ValueError(f"override for page {target!r}: there is no such page; {nearest(target, pages())}")

@@ -10,6 +10,8 @@ from rich.table import Table
 from recipes.report.figures import size
 from slurm.display import STATES, human
 
+KINDS = {"evaluate": "evaluation", "answers": "answer stage", "probe": "probe run"}  # names that take an s
+
 
 def print_plan(console: Console, record: dict[str, Any]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -50,6 +52,9 @@ def _epochs(row: dict[str, Any]) -> str:
 
 def _print_sums(console: Console, record: dict[str, Any]) -> None:
     left, disk = record["left"], record["disk"]
+    if record["not_foretold"]:
+        told = ", ".join(_many(number, KINDS[kind]) for kind, number in record["not_foretold"].items())
+        console.print(f"not foretold: device-hours of what asks a model: {told}", soft_wrap=True)
     if left["stages"]:
         row = next(row for row in record["stages"] if row["do"] == "train" and row["state"] != "done" and "mfu" in row)
         low, high = row["mfu_range"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from slurm.plan import Plan
 
 ANY = "prove/checkpoint"  # the page of checkpoints that stand on no page
+NO_WORDS = ("null", "true", "false", "nan", "inf")  # what Hydra's grammar takes for values
 COLOURS = {"pass": "green", "concern": "yellow", "fail": "red", "not measured": "dim"}
 
 
@@ -41,18 +42,16 @@ def readiness(words: tuple[str, ...], json_: bool) -> None:
         raise ValueError(f"{planned.page} asks for no readiness card; name a page of recipes/prove that has `readiness:`")
     refuse_problems(planned)
     console.stderr = json_  # what is being made is told beside the object
-    if not planned.is_finished and (status := walk(planned)):
-        sys.exit(status)
+    status = 0 if planned.is_finished else walk(planned)
     link_results(planned)
     cards = cards_of(planned)
     if json_:
         print_json(cards)
-    else:
+    elif cards:
         _print(cards)
-        for stage in planned.stages:
-            if stage.do == "readiness":
-                click.echo(f"card         {shown(stage.folder / 'card.json')}")
-        click.echo(f"report       {shown(planned.stages[-1].folder.parent / 'report.html')}")
+        _print_places(planned)
+    if status:  # what is there is told all the same: the next run has less to make
+        sys.exit(status)
     has_failed = any(check["verdict"] == "fail" for card in cards.values() for check in card["checks"].values())
     sys.exit(1 if has_failed else 0)
 
@@ -72,9 +71,19 @@ def page_of(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 
 
 def cards_of(planned: "Plan") -> dict[str, Any]:
-    """By checkpoint."""
-    found = {stage.name.removeprefix("readiness_"): stage for stage in planned.stages if stage.do == "readiness"}
+    """By checkpoint, of those that have one."""
+    made = [stage for stage in planned.stages if stage.do == "readiness" and stage.is_finished]
+    found = {stage.name.removeprefix("readiness_"): stage for stage in made}
     return {name: orjson.loads((stage.folder / "card.json").read_bytes()) for name, stage in found.items()}
+
+
+def _print_places(planned: "Plan") -> None:
+    """The page's own report.html leads to the newest one, which soon is another's."""
+    for stage in planned.stages:
+        if stage.do == "readiness" and stage.is_finished:
+            click.echo(f"card         {shown(stage.folder / 'card.json')}")
+        if stage.do == "report" and stage.is_finished:
+            click.echo(f"report       {shown(stage.folder / 'report.html')}")
 
 
 def _is_override(word: str) -> bool:
@@ -87,15 +96,15 @@ def _names(paths: Sequence[str]) -> dict[str, str]:
     for path in paths:
         parts = [part for part in re.split(r"[/:]", path.partition("@")[0]) if part not in ("", ".", "..", "hf")]
         name = re.sub(r"\W+", "_", re.sub(r"-[0-9a-f]{12}$", "", parts[-1]) if parts else "", flags=re.ASCII).strip("_")
-        name = name if name and not name[0].isdigit() else f"checkpoint_{name}".rstrip("_")
+        name = name if name and not name[0].isdigit() and name.lower() not in NO_WORDS else f"checkpoint_{name}".rstrip("_")
         same = [other for other in found if re.fullmatch(rf"{name}(_\d+)?", other)]
         found[f"{name}_{len(same) + 1}" if same else name] = path
     return found
 
 
 def _quoted(path: str) -> str:
-    """For Hydra's grammar."""
-    escaped = path.replace("\\", "\\\\").replace("'", "\\'")
+    """For Hydra's grammar: a backslash says something only before a quote, before `${` and at the end."""
+    escaped = re.sub(r"(\\*)(\$\{|'|$)", lambda found: found[1] * 2 + ("\\" + found[2] if found[2] else ""), path)
     return f"'{escaped}'"
 
 

@@ -65,8 +65,7 @@ class Runner:
         self.cluster = plan.recipe.cluster
         if self.cluster.nodes > 1:
             raise ValueError(
-                f"cluster.nodes={self.cluster.nodes}: midtrain run works on this machine alone; choose cluster=local, or set "
-                f"cluster.nodes=1"
+                f"cluster.nodes={self.cluster.nodes}: midtrain run works on this machine alone; choose cluster=local or nodes=1"
             )
         if not plan.is_finished:
             _check_root(Path(plan.recipe.root).absolute())

@@ -50,6 +50,15 @@ def test_imports_point_down(room: str) -> None:
         assert not imported(file) & NEVER[room], f"{file.relative_to(ROOT)} imports {imported(file) & NEVER[room]}"
 
 
+@pytest.mark.parametrize("part", ["evaluate", "readiness", "probe"])
+def test_what_is_asked_of_checkpoints_does_not_lean_on_one_another(part: str) -> None:
+    found = sorted((ROOT / "pretrain" / part).rglob("*.py"))
+    assert found
+    others = "|".join({"evaluate", "readiness", "probe"} - {part})
+    for file in found:
+        assert not re.search(rf"pretrain\.({others})\b", file.read_text()), f"{file.name} names another part's modules"
+
+
 def test_no_file_has_a_name_that_says_nothing() -> None:
     for room in ROOMS:
         for file in files(room):

@@ -3,23 +3,18 @@ that was killed goes on behind its last whole part. Every prompt, output, extrac
 answers/BENCHMARK/NNNNN.parquet.
 """
 
-import logging
-import time
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pyarrow as arrow
-import pyarrow.parquet as parquet
 
 from pretrain.evaluate.items import Item
 from pretrain.evaluate.sheet import Sheet
 from pretrain.generation.engine import Asked, Engine, Output, Sampling, seed_of
+from pretrain.generation.parts import Row, in_parts
 from pretrain.generation.prompts import LETTERS
 from recipes.final_answer import EXTRACTORS
 from recipes.grading import Grader
-from recipes.stage import report_progress, write_atomically
 
 PART = 256  # items; not the batch size, which decides nothing of what is written
 FOLDER = "answers"
@@ -42,27 +37,18 @@ COLUMNS = arrow.schema(
         ("log_likelihoods", arrow.list_(arrow.float64())),  # of the choices, in their order
     ]
 )
-Row = dict[str, Any]
-log = logging.getLogger(__name__)
 
 
 def answer(sheet: Sheet, engine: Callable[[], Engine], grader: Grader, sampling: Sampling, seed: int, folder: Path) -> list[Row]:
     """A row for each item; those that an earlier run has written are read. `engine` is called where some are missing."""
-    rows: list[Row] = []
-    started = time.time()
-    for number, start in enumerate(range(0, len(sheet.items), PART)):
-        file = folder / FOLDER / sheet.name / f"{number:05d}.parquet"
-        if not file.is_file():
-            part = sheet.items[start : start + PART]
-            if sheet.benchmark.grade == "log_likelihood":
-                _write(file, _compared(sheet, part, engine()))
-            else:
-                _write(file, _written(sheet, part, engine(), grader, sampling, seed))
-            done = start + len(part)
-            report_progress(folder, 0, done, len(sheet.items), f"answers of {sheet.name}")
-            log.info("%s: %d of %d answers | %.1f s", sheet.name, done, len(sheet.items), time.time() - started)
-        rows += parquet.read_table(file).to_pylist()
-    return rows
+
+    def answered(part: Sequence[Item]) -> list[Row]:
+        if sheet.benchmark.grade == "log_likelihood":
+            return _compared(sheet, part, engine())
+        return _written(sheet, part, engine(), grader, sampling, seed)
+
+    into = f"{FOLDER}/{sheet.name}"
+    return in_parts(sheet.items, answered, stage_folder=folder, into=into, columns=COLUMNS, size=PART)
 
 
 def _written(sheet: Sheet, items: Sequence[Item], engine: Engine, grader: Grader, sampling: Sampling, seed: int) -> list[Row]:
@@ -87,13 +73,7 @@ def _graded(sheet: Sheet, item: Item, prompt: str, output: Output, grader: Grade
         is_right = letter == item.answer
         return row | {"answer": letter, "by_text": is_right, "is_right": is_right, "trouble": "" if letter else "no_answer"}
     grade = grader.grade(output.text, item.answer, EXTRACTORS[sheet.benchmark.extract])
-    return row | {
-        "answer": grade.answer,
-        "by_math_verify": grade.by_math_verify,
-        "by_text": grade.by_text,
-        "trouble": grade.trouble,
-        "is_right": grade.is_correct,
-    }
+    return row | grade.row(by="math_verify")
 
 
 def _compared(sheet: Sheet, items: Sequence[Item], engine: Engine) -> list[Row]:
@@ -112,9 +92,3 @@ def _compared(sheet: Sheet, items: Sequence[Item], engine: Engine) -> list[Row]:
         row |= {"by_text": chosen == item.answer, "is_right": chosen == item.answer, "trouble": "" if chosen else "no_answer"}
         rows.append(row | {"log_likelihoods": [None if value is None else round(value, LOG_DIGITS) for value in logs]})
     return rows
-
-
-def _write(file: Path, rows: Sequence[Row]) -> None:
-    sink = BytesIO()
-    parquet.write_table(arrow.Table.from_pylist(list(rows), schema=COLUMNS), sink, compression="zstd")
-    write_atomically(file, sink.getvalue())

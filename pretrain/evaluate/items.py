@@ -1,16 +1,17 @@
 """Items of a benchmark and its worked examples, by the columns that the page names."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pretrain.evaluate.choices import read_choices, right_letter
-from pretrain.evaluate.rows import read_rows
 from pretrain.generation.engine import seed_of
 from pretrain.generation.prompts import LETTERS, Shot
+from pretrain.problems.rows import read_rows
+from pretrain.problems.text import is_whole, text_of
 from recipes.final_answer import boxed, final_answer, last_number
 from recipes.schema.evaluation import Benchmark, Columns, Shots
 
@@ -49,14 +50,18 @@ def read_items(location: str, benchmark: Benchmark, seed: int) -> list[Item]:
 
 
 def read_shots(location: str, shots: Shots, seed: int) -> list[Shot]:
-    """One more than is asked for where the file has it: an item is never its own example."""
+    """No question twice, and one more than is asked for where the file has it: an item is never its own example."""
     columns = shots.columns
     rows = read_rows(location, _names(columns))
-    found = [shot for number, (place, row) in enumerate(rows) if (shot := _shot(number, place, row, shots))]
+    by_question: dict[str, Shot] = {}
+    for number, (place, row) in enumerate(rows):
+        if shot := _shot(number, place, row, shots):
+            by_question.setdefault(shot.question, shot)
+    found = list(by_question.values())
     if len(found) < shots.number:
         raise ValueError(
-            f"{location} has {len(found)} worked examples of at most {shots.max_chars} characters, and {shots.number} are asked "
-            f"for; lower shots.number or raise shots.max_chars"
+            f"{location} has {len(found)} different worked examples of at most {shots.max_chars} characters, and {shots.number} "
+            f"are asked for; lower shots.number or raise shots.max_chars"
         )
     if shots.seed is None:
         return found[: shots.number + 1]
@@ -68,7 +73,7 @@ def _shot(number: int, place: str, row: dict[str, Any], shots: Shots) -> Shot | 
     """None where it is too long."""
     columns = shots.columns
     item = _item(number, place, row, columns)
-    solution = MARKED_ANSWER.sub("", CALCULATION.sub("", _text(row, columns.solution or columns.answer, place)))
+    solution = MARKED_ANSWER.sub("", CALCULATION.sub("", text_of(row, columns.solution or columns.answer, place)))
     if len(item.question) + len(solution) > shots.max_chars:
         return None
     return Shot(item.question, solution, item.answer, item.choices)
@@ -82,7 +87,7 @@ def _names(columns: Columns) -> list[str]:
 
 def _item(number: int, place: str, row: dict[str, Any], columns: Columns) -> Item:
     names = [columns.question] if isinstance(columns.question, str) else columns.question
-    question = " ".join(_text(row, name, place) for name in names)
+    question = " ".join(text_of(row, name, place) for name in names)
     choices = _choices(row, columns, place)
     if choices and columns.answer_as == "letter":
         labels, texts = choices
@@ -90,7 +95,7 @@ def _item(number: int, place: str, row: dict[str, Any], columns: Columns) -> Ite
         wanted = f"one of the choices {', '.join(labels)}, or their number from 0"
     else:
         texts = choices[1] if choices else []
-        answer = ANSWERS[columns.answer_as](_text(row, columns.answer, place)) if columns.answer_as != "letter" else ""
+        answer = ANSWERS[columns.answer_as](text_of(row, columns.answer, place)) if columns.answer_as != "letter" else ""
         wanted = f"an answer that can be read with answer_as: {columns.answer_as}"
     if not answer:
         raise ValueError(f"{place}, column {columns.answer!r}: {str(row[columns.answer])[:60]!r} is not {wanted}")
@@ -101,24 +106,8 @@ def _choices(row: dict[str, Any], columns: Columns, place: str) -> tuple[list[st
     if columns.choices is None:
         return None
     labels, texts = read_choices(row[columns.choices])
-    if not 2 <= len(texts) <= len(LETTERS) or len(labels) != len(texts):
+    if not 2 <= len(texts) <= len(LETTERS) or len(labels) != len(texts) or not all(map(is_whole, texts)):
         raise ValueError(
             f"{place}, column {columns.choices!r}: {str(row[columns.choices])[:60]!r} holds no 2 to {len(LETTERS)} choices"
         )
     return labels, texts
-
-
-def _text(row: dict[str, Any], name: str, place: str) -> str:
-    """Numbers are text too, whole ones without a point; a list's parts are parted by commas."""
-    value = row[name]
-    parts: Sequence[Any] = value if isinstance(value, list) else [value]
-    text = ", ".join(_plain(part) for part in parts).strip()
-    if not text or text != text.encode(errors="ignore").decode():  # half a character: JSON can hold it, no tokenizer takes it
-        raise ValueError(f"{place}, column {name!r}: {value!r} is no text; take the row out, or name another column")
-    return text
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else str(value) if value == value else ""  # NaN is no text
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from pretrain.evaluate.answers import SCORED, Row
+from pretrain.evaluate.answers import SCORED
+from pretrain.generation.parts import Row
 from recipes.pass_at_k import wilson
 from recipes.schema.evaluation import Benchmark
 from recipes.score_interval import mean_of
@@ -13,9 +14,10 @@ from recipes.score_interval import mean_of
 DIGITS = 6
 
 
-def score(rows: Sequence[Row], benchmark: Benchmark) -> dict[str, Any]:
-    """`mean`: the share of items that are right, with Wilson's interval. Of answers that were written, `truncated`: cut off at
-    the page's number of tokens or the model's positions; `ended`: by an end of text; `stopped`: by a stop string."""
+def score(rows: Sequence[Row], benchmark: Benchmark, shots: int) -> dict[str, Any]:
+    """`mean`: the share of items that are right, with Wilson's interval. `shots`: worked examples that every item was
+    given. Of answers that were written, `truncated`: cut off at the page's number of tokens or the model's positions; `ended`:
+    by an end of text; `stopped`: by a stop string."""
     num = len(rows)
     right = sum(row["is_right"] for row in rows)
     finish = Counter(row["finish"] for row in rows)
@@ -24,7 +26,7 @@ def score(rows: Sequence[Row], benchmark: Benchmark) -> dict[str, Any]:
         "kind": benchmark.kind,
         "grade": benchmark.grade,
         "template": benchmark.template,
-        "shots": benchmark.shots.number if benchmark.shots else 0,
+        "shots": shots,
         "items": num,
         "right": right,
         **_rounded({"mean": right / num, "low": low, "high": high}),

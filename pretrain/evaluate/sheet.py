@@ -12,7 +12,7 @@ from recipes.stage import Stage
 
 @dataclass(frozen=True)
 class Sheet:
-    """`shots`: one more than is asked for, so that an item that is among them has enough others."""
+    """`shots`: different questions, one more than is asked for, so that an item that is among them has enough others."""
 
     name: str
     benchmark: Benchmark
@@ -24,10 +24,17 @@ class Sheet:
         own = self.benchmark.stop
         return TEMPLATES[self.benchmark.template].stop if own is None else tuple(own)
 
-    def prompt(self, item: Item) -> str:
-        asked = self.benchmark.shots
+    @property
+    def fewest_shots(self) -> int:
+        """That an item was given: the file may have no other in place of the item itself."""
+        return min(len(self._shots(item)) for item in self.items)
+
+    def _shots(self, item: Item) -> Sequence[Shot]:
         others = [shot for shot in self.shots if shot.question != item.question]
-        shots = others[: asked.number if asked else 0]
+        return others[: self.benchmark.shots.number if self.benchmark.shots else 0]
+
+    def prompt(self, item: Item) -> str:
+        shots = self._shots(item)
         if self._shows_choices:
             return prompt(self.benchmark.template, item.question, shots, item.choices)
         return prompt(self.benchmark.template, item.question, [Shot(s.question, s.solution, s.answer) for s in shots])

@@ -14,11 +14,12 @@ from typing import Any
 
 import orjson
 
-from pretrain.evaluate.answers import Row, answer
+from pretrain.evaluate.answers import answer
 from pretrain.evaluate.scores import grades, means, score
 from pretrain.evaluate.sheet import Sheet, open_sheet
 from pretrain.generation import open_engine
 from pretrain.generation.engine import Engine, Sampling
+from pretrain.generation.parts import Row
 from recipes import schema
 from recipes.grading import Grader
 from recipes.manifest import merge_counts, publish
@@ -40,7 +41,7 @@ def run(stage: Stage) -> None:
     with Grader(asked.seconds) as grader:
         for sheet in sheets:
             rows = _answers(sheet, asked, engine, grader, stage)
-            scores[sheet.name] = score(rows, sheet.benchmark)
+            scores[sheet.name] = score(rows, sheet.benchmark, sheet.fewest_shots)
             counted.append({"items": len(rows), "tokens": sum(row["tokens"] for row in rows), "grades": grades(rows)})
             log.info("%s", line(sheet.name, scores[sheet.name]))
     if engine.cache_info().currsize:

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import torch
 
-from pretrain.generation.engine import Sampling
+from pretrain.generation.engine import NoNumbers, Sampling
 
 
 def draw(
     logits: torch.Tensor, uniforms: Sequence[float], forbidden: Sequence[Sequence[int]], sampling: Sampling
 ) -> tuple[list[int], list[float]]:
     """Of logits (row, vocab): a token and the entropy of its distribution, in nats, for each row. Greedy entropy is that at
-    temperature 1. ValueError for logits that are no numbers."""
+    temperature 1. NoNumbers for logits that are none."""
     scores = logits.float()
     for row, ids in enumerate(forbidden):
         if len(ids):
@@ -30,7 +30,7 @@ def draw(
 
 def check_numbers(figures: torch.Tensor) -> None:
     if figures.isnan().any():
-        raise ValueError(
+        raise NoNumbers(
             "the model's logits are no numbers (NaN): its weights are damaged, or too large for engine.dtype, or every token "
             "was forbidden"
         )

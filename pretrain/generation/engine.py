@@ -43,6 +43,10 @@ class Output:
     ids: tuple[int, ...] = ()
 
 
+class NoNumbers(ValueError):
+    """What a model computes is broken: the checkpoint's mistake, and not the page's."""
+
+
 class Engine(Protocol):
     tokenizer: Any  # of transformers
     eos: frozenset[int]  # ids that end a text

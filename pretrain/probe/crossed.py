@@ -7,8 +7,7 @@ S - 1 are drawn, for with S the spread of so few would come out too small (Rao a
 import numpy as np
 import numpy.typing as npt
 
-from pretrain.readiness.intervals import DIGITS, DRAWS, SHARE, TAILS
-from recipes.pass_at_k import wilson
+from pretrain.intervals import DIGITS, DRAWS, SHARE, TAILS, UNSEEN
 
 Table = npt.NDArray[np.float64]  # (seeds, problems)
 
@@ -16,15 +15,18 @@ Table = npt.NDArray[np.float64]  # (seeds, problems)
 def interval(table: Table, seed: int, span: tuple[float, float] = SHARE) -> dict[str, float | int]:
     """`mean`, `low`, `high`, and over how many seeds and problems. Of one seed the interval is one over problems alone.
 
-    `span`: what values lie between. Equal ones have no spread to draw from: as many others are allowed for as Wilson does."""
-    seeds, problems = table.shape
-    rng = np.random.default_rng(seed)
+    `span`: what values lie between; for each end of the interval problems that nobody asked stand at that end of it, as in
+    pretrain/intervals.py."""
+    (seeds, problems), mean = table.shape, float(table.mean())
+    rng, columns = np.random.default_rng(seed), problems + UNSEEN
     drawn_seeds = rng.multinomial(max(1, seeds - 1), np.full(seeds, 1 / seeds), DRAWS) / max(1, seeds - 1)
-    drawn_problems = rng.multinomial(problems, np.full(problems, 1 / problems), DRAWS) / problems
-    means = np.einsum("ds,sp,dp->d", drawn_seeds, table, drawn_problems, optimize=True)
-    mean, (low, high) = float(table.mean()), (float(end) for end in np.percentile(means, TAILS))
-    if table.min() == table.max():
-        width = wilson(0.0, problems)[1]
-        low, high = max(span[0], mean - width), min(span[1], mean + width)
-    figures = {"mean": mean, "low": low, "high": high}
+    drawn_problems = rng.multinomial(columns, np.full(columns, 1 / columns), DRAWS) / columns
+
+    def tail(end: float, percent: float) -> float:
+        known = np.hstack([table, np.full((seeds, UNSEEN), end)])
+        means = np.einsum("ds,sp,dp->d", drawn_seeds, known, drawn_problems, optimize=True)
+        return float(np.percentile(means, percent))
+
+    low, high = (tail(end, percent) for end, percent in zip(span, TAILS, strict=True))
+    figures = {"mean": mean, "low": min(low, mean), "high": max(high, mean)}
     return {name: round(figure, DIGITS) + 0.0 for name, figure in figures.items()} | {"seeds": seeds, "problems": problems}

@@ -7,7 +7,6 @@ GPUs add in an order of their own. Loads torch and TRL.
 
 import logging
 import math
-import shutil
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,9 +22,10 @@ from trl import GRPOConfig, GRPOTrainer
 from pretrain.ending import Interruption
 from pretrain.generation import prompts
 from pretrain.generation.engine import seed_of
-from pretrain.probe.problems import Split, in_turn
+from pretrain.probe import saves
 from pretrain.probe.reward import Rewards
-from pretrain.readiness.problems import Problem
+from pretrain.probe.split import Split, in_turn
+from pretrain.problems.problem import Problem
 from recipes.schema import Cluster, Serving
 from recipes.schema.prove import ProbeRun
 from recipes.stage import report_progress
@@ -33,7 +33,6 @@ from recipes.stage import report_progress
 log = logging.getLogger(__name__)
 SAVE_EVERY_STEPS = 10  # a save costs a 3B model a minute, a step several
 KEPT_SAVES = 2  # the newest may be unfinished
-WHOLE = "whole"  # beside a save: nothing of it lacks
 HELD_OUT_BATCH = 64  # answers at a time; decides draws, and so is no matter of serving
 SHARED_GPU = 3  # vLLM may take a third of what it takes alone: the trainer has the rest
 PROGRESS_SECONDS = 0.5
@@ -96,7 +95,7 @@ class Policy:
         watch = Watch(interruption, stage_folder, self.params)
         self.trainer.add_callback(watch)
         with _known_warnings():
-            self.trainer.train(resume_from_checkpoint=newest_save(self.folder))
+            self.trainer.train(resume_from_checkpoint=saves.newest(self.folder))
         return [row for row in self.trainer.state.log_history if "reward" in row]
 
 
@@ -129,21 +128,11 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
+        saves.mark_whole(Path(args.output_dir), state.global_step)
 
 
 def diverged(row: dict[str, Any]) -> bool:
     return not all(math.isfinite(float(row[key])) for key in ("loss", "grad_norm"))
-
-
-def newest_save(folder: Path) -> str | None:
-    """What a kill has left unfinished is removed: TRL would count it among those it keeps."""
-    saves = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    for save in saves:
-        if not (save / WHOLE).is_file():
-            shutil.rmtree(save)
-    whole = [save for save in saves if save.is_dir()]
-    return str(whole[-1]) if whole else None
 
 
 def _config(params: ProbeRun, folder: Path, serving: Serving, cluster: Cluster, seed: int, longest: int) -> GRPOConfig:

@@ -65,14 +65,16 @@ def judge(runs: list[Run], collapse: Collapse, seed: int) -> dict[str, Any]:
         raise ValueError("no held-out problem is short enough for all checkpoints; lower probe.max_tokens")
     names = list(dict.fromkeys(one.checkpoint for one in runs))
     tables = {name: _tables([one for one in runs if one.checkpoint == name], problems) for name in names}
+    collapses = [
+        {"checkpoint": one.checkpoint, "arm": one.arm, "run": one.number, "what": found}
+        for one in runs
+        if (found := verdict.collapses(one.curve, collapse))
+    ]
+    broken = {row["checkpoint"] for row in collapses if row["arm"] == "random"}  # controls, one run of which is enough
     return {
         "problems": len(problems),
-        "checkpoints": {name: _checkpoint(tables[name], seed) for name in names},
-        "collapses": [
-            {"checkpoint": one.checkpoint, "arm": one.arm, "run": one.number, "what": found}
-            for one in runs
-            if (found := verdict.collapses(one.curve, collapse))
-        ],
+        "checkpoints": {name: _checkpoint(tables[name], name in broken, seed) for name in names},
+        "collapses": collapses,
         "pairs": [_pair(a, b, tables, seed) for a, b in combinations(names, 2)],
         "warnings": [BASE_SCORES, *([ON_CPU] if any(one.device == "cpu" for one in runs) else [])],
     }
@@ -88,15 +90,16 @@ def _tables(runs: list[Run], problems: list[int]) -> dict[str, crossed.Table]:
     return {"before": table("answer", BEFORE), "answer": table("answer", AFTER), "random": table("random", AFTER)}
 
 
-def _checkpoint(tables: dict[str, crossed.Table], seed: int) -> dict[str, Any]:
+def _checkpoint(tables: dict[str, crossed.Table], control_broke: bool, seed: int) -> dict[str, Any]:
     against_control = verdict.difference(tables["answer"], tables["random"], seed)
+    against_before = verdict.difference(tables["answer"], tables["before"], seed)
     return {
-        "verdict": verdict.of_difference(against_control),
+        "verdict": verdict.of_differences(against_control, against_before, control_broke=control_broke),
         "before": crossed.interval(tables["before"], seed),
         "after": crossed.interval(tables["answer"], seed),
         "control": crossed.interval(tables["random"], seed),
         "against_control": against_control,
-        "against_before": verdict.difference(tables["answer"], tables["before"], seed),
+        "against_before": against_before,
     }
 
 
@@ -112,7 +115,7 @@ def _pair(a: str, b: str, tables: dict[str, dict[str, crossed.Table]], seed: int
         "before": before,
         "after": after,
         "better": better if is_enough else None,
-        "order_changes": before["mean"] * after["mean"] < 0,
+        "order_changes": is_enough and (before["low"] > 0 > after["high"] or before["high"] < 0 < after["low"]),
     }
 
 

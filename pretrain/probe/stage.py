@@ -16,11 +16,10 @@ from typing import Any
 
 import orjson
 
-from pretrain.ending import Failed, Interruption
-from pretrain.probe import curve
-from pretrain.probe.problems import Split, read, split
-from pretrain.readiness.problems import Problem
-from recipes import exits
+from pretrain.ending import Interrupted, Interruption
+from pretrain.probe import curve, saves
+from pretrain.probe.split import Split, split
+from pretrain.problems.problem import Problem, read_problems
 from recipes.grading import Grader
 from recipes.manifest import publish
 from recipes.schema import Cluster, Serving
@@ -30,37 +29,32 @@ from recipes.stage import LOGS, Stage, write_atomically
 EXTRA = "an RL probe needs TRL, which is not installed; install it with: pip install 'midtrain[rl]'"
 
 
-class Interrupted(Failed):
-    """By a signal; the same command goes on from there."""
-
-    status = exits.INTERRUPTED
-
-
 def run(stage: Stage) -> None:
     started = time.time()
     params, cluster = ProbeRun.model_validate(stage.params), Cluster.model_validate(stage.run["cluster"])
     _check(stage, params, cluster)
+    problems = _problems(stage, params)
     interruption = Interruption()
     _load_quietly(cluster.device)
     tokenizer = _tokenizer(stage.input("checkpoint"))
-    drawn = _drawn(stage, params, tokenizer)
+    drawn = _drawn(stage, params, problems, tokenizer)
     from pretrain.probe.grpo import Policy, diverged
     from pretrain.probe.reward import Rewards
 
-    saves = stage.folder / LOGS / "saves"
+    kept = saves.folder_of(stage.folder)
     with Grader() as grader:
         rewards = Rewards(params, grader, frozenset())
         serving = Serving.model_validate(stage.run["serving"])
-        policy = Policy(stage.input("checkpoint"), tokenizer, rewards, drawn, saves, serving, cluster)
+        policy = Policy(stage.input("checkpoint"), tokenizer, rewards, drawn, kept, serving, cluster)
         rewards.eos = frozenset(policy.trainer.eos_token_ids)
-        before = _once(stage.folder / LOGS / "before.json", lambda: policy.answer(drawn.held_out))
+        before = _once(stage.folder / LOGS / saves.BEFORE, lambda: policy.answer(drawn.held_out))
         told = [] if interruption.is_requested else policy.learn(interruption, stage.folder)
         is_diverged = bool(told) and diverged(told[-1])
         if len(told) < params.steps and not is_diverged:
             raise Interrupted(f"{interruption.signal}: left after {len(told)} of {params.steps} steps; run it again to go on")
         after = [silent(answer) for answer in before] if is_diverged else policy.answer(drawn.held_out)
     _write(stage, drawn, params, told, {curve.BEFORE: before, curve.AFTER: after})
-    details = _details(stage, params, told, before, after) | {
+    details = _details(params, before, after) | {
         "diverged": is_diverged,
         "device": cluster.device,
         "trl": version("trl"),
@@ -75,7 +69,7 @@ def run(stage: Stage) -> None:
         "grades": curve.grades(told, params.questions * params.rollouts),
     }
     publish(stage, counts=counts, started=started, details={"probe": details})
-    shutil.rmtree(saves, ignore_errors=True)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _check(stage: Stage, params: ProbeRun, cluster: Cluster) -> None:
@@ -86,6 +80,14 @@ def _check(stage: Stage, params: ProbeRun, cluster: Cluster) -> None:
         raise ValueError("engine.kind=vllm: it needs a GPU and vLLM, and one of them is not here; set engine.kind=transformers")
     if not (Path(stage.input("checkpoint")) / "config.json").is_file():
         raise ValueError(f"{stage.input('checkpoint')} is no Hugging Face folder: it has no config.json")
+
+
+def _problems(stage: Stage, params: ProbeRun) -> list[Problem]:
+    """Enough of them, were all short enough."""
+    columns, held_out = params.columns, params.held_out.problems
+    found = read_problems(stage.input("problems"), question=columns.question, answer=columns.answer)
+    split(found, held_out=held_out, seed=params.seed, fits=lambda problem: True)
+    return found
 
 
 def _load_quietly(device: str) -> None:
@@ -109,7 +111,7 @@ def _tokenizer(checkpoint: str) -> Any:
     return tokenizer
 
 
-def _drawn(stage: Stage, params: ProbeRun, tokenizer: Any) -> Split:
+def _drawn(stage: Stage, params: ProbeRun, problems: list[Problem], tokenizer: Any) -> Split:
     """Problems whose prompt and longest answer have places in the model."""
     from transformers import AutoConfig
 
@@ -123,8 +125,7 @@ def _drawn(stage: Stage, params: ProbeRun, tokenizer: Any) -> Split:
     def fits(problem: Problem) -> bool:
         return len(tokenizer(prompt(params.template, problem.question))["input_ids"]) + params.max_tokens <= places
 
-    found = read(stage.input("problems"), params.columns)
-    return split(found, held_out=params.held_out.problems, seed=params.seed, fits=fits)
+    return split(problems, held_out=params.held_out.problems, seed=params.seed, fits=fits)
 
 
 def _once(file: Path, make: Any) -> list[dict[str, Any]]:
@@ -152,12 +153,9 @@ def _lines(rows: list[dict[str, Any]]) -> bytes:
     return b"".join(orjson.dumps(row) + b"\n" for row in rows)
 
 
-def _details(
-    stage: Stage, params: ProbeRun, told: list[dict[str, Any]], before: list[dict[str, Any]], after: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _details(params: ProbeRun, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "arm": params.arm,
         "run": params.run,
         "held_out": {curve.BEFORE: curve.held_out(before), curve.AFTER: curve.held_out(after)},
-        "last": curve.row(told[-1], params),
     }

@@ -1,8 +1,9 @@
 """What runs of a probe tell of a checkpoint: whether it learned from its right answers, and whether it collapsed.
 
 Learned: on problems it never trained on, and paired by them and by seeds, it is better than its own control, which had the same
-rollouts to begin with and a coin for a reward. Some models get better by any reward (Spurious Rewards, arXiv 2506.10947): to be
-better than before is not enough.
+rollouts to begin with and a coin for a reward, and not shown to be worse than before. Some models get better by any reward
+(Spurious Rewards, arXiv 2506.10947): to be better than before is not enough. A coin can ruin a model: nor is it enough to be
+better than a control that fell, and one that broke compares nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,25 +12,34 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pretrain.intervals import DIFFERENCE
 from pretrain.probe import crossed
-from pretrain.readiness.intervals import DIFFERENCE
 from recipes.pass_at_k import wilson
 from recipes.schema.probe import Collapse
 
-Verdict = Literal["learned", "worse than its control", "no difference shown", "too little asked"]
+Verdict = Literal[
+    "learned",
+    "fell less than its control",
+    "worse than its control",
+    "no difference shown",
+    "the control broke",
+    "too little asked",
+]
 MIN_SEEDS, MIN_PROBLEMS = 2, 20  # for less, an interval says more than was seen
 WINDOWS = 5  # first and last: a fifth of the steps
 FIGURES = ("right", "length", "truncated", "entropy", "no_gradient", "groups_all_right", "groups_all_wrong")
 MORE_TRUNCATED = 0.2  # of all answers, than at first
 
 
-def of_difference(figure: Mapping[str, Any]) -> Verdict:
-    """`figure`: the interval of what it is better by."""
-    if figure["seeds"] < MIN_SEEDS or figure["problems"] < MIN_PROBLEMS:
+def of_differences(to_control: Mapping[str, Any], to_before: Mapping[str, Any], *, control_broke: bool) -> Verdict:
+    """The first two: intervals of what it is better by."""
+    if control_broke:
+        return "the control broke"
+    if to_control["seeds"] < MIN_SEEDS or to_control["problems"] < MIN_PROBLEMS:
         return "too little asked"
-    if figure["low"] > 0:
-        return "learned"
-    return "worse than its control" if figure["high"] < 0 else "no difference shown"
+    if to_control["low"] > 0:
+        return "fell less than its control" if to_before["high"] < 0 else "learned"
+    return "worse than its control" if to_control["high"] < 0 else "no difference shown"
 
 
 def collapses(curve: Sequence[Mapping[str, Any]], limits: Collapse) -> dict[str, str]:

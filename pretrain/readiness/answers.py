@@ -2,23 +2,20 @@
 goes on behind its last whole part. Every prompt, answer and grade stays (answers/KIND/NNNNN.parquet).
 """
 
-import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pretrain.generation.engine import Asked, Engine, Sampling
+from pretrain.generation.parts import in_parts
 from recipes.final_answer import boxed
-from recipes.stage import report_progress, write_atomically
+from recipes.grading import Grade
 
 PART = 256  # answers; not the batch size, which decides nothing of what is written
 FOLDER = "answers"
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,23 +72,17 @@ def ask(
     graded: Callable[[Answer], Answer] = lambda answer: answer,
 ) -> list[Answer]:
     """All of one kind, in their order; what an earlier run has written is read. `engine` is called where some are missing."""
-    found: list[Answer] = []
-    started = time.time()
-    for number, start in enumerate(range(0, len(questions), PART)):
-        part = questions[start : start + PART]
-        file = folder / FOLDER / kind / f"{number:05d}.parquet"
-        if not file.is_file():
-            outputs = engine().generate([question.asked for question in part], sampling)
-            rows = [
-                Answer(q.problem, q.sample, q.asked.prompt, out.text, out.tokens, out.finish, out.entropy)
-                for q, out in zip(part, outputs, strict=True)
-            ]
-            _write(file, [graded(row) for row in rows])
-            done = start + len(part)
-            report_progress(folder, 0, done, len(questions), f"{kind} answers")
-            log.info("%s: %d of %d answers | %.1f s", kind, done, len(questions), time.time() - started)
-        found += _read(file)
-    return found
+
+    def answered(part: Sequence[Question]) -> list[dict[str, Any]]:
+        outputs = engine().generate([question.asked for question in part], sampling)
+        rows = [
+            Answer(q.problem, q.sample, q.asked.prompt, out.text, out.tokens, out.finish, out.entropy)
+            for q, out in zip(part, outputs, strict=True)
+        ]
+        return [asdict(graded(row)) for row in rows]
+
+    rows = in_parts(questions, answered, stage_folder=folder, into=f"{FOLDER}/{kind}", columns=COLUMNS, size=PART)
+    return [Answer(**row) for row in rows]
 
 
 def by_problem(answers: Sequence[Answer]) -> list[list[Answer]]:
@@ -101,23 +92,6 @@ def by_problem(answers: Sequence[Answer]) -> list[list[Answer]]:
     return list(groups.values())
 
 
-def with_grade(answer: Answer, grade: Any, by: str) -> Answer:
-    """A grade of recipes.grading, and whose word counts."""
-    return replace(
-        answer,
-        answer=grade.answer,
-        by_math_verify=grade.by_math_verify,
-        by_text=grade.by_text,
-        trouble=grade.trouble,
-        is_right=grade.is_accepted(by),
-    )
-
-
-def _write(file: Path, rows: Sequence[Answer]) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], schema=COLUMNS), sink, compression="zstd")
-    write_atomically(file, sink.getvalue().to_pybytes())
-
-
-def _read(file: Path) -> Iterator[Answer]:
-    return (Answer(**row) for row in pq.read_table(file).to_pylist())
+def with_grade(answer: Answer, grade: Grade, by: str) -> Answer:
+    """`by`: whose word counts."""
+    return replace(answer, **grade.row(by=by))

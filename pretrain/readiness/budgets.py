@@ -3,30 +3,27 @@
 that a stage that was killed goes on behind its last whole part.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pretrain.generation.controller import Controller
 from pretrain.generation.engine import Asked, Engine, Output, Sampling
 from pretrain.generation.forcing import Forcing, Rules, Spent
+from pretrain.generation.parts import in_parts
 from pretrain.generation.pieces import Pieces
 from pretrain.generation.prompts import prompt
-from pretrain.readiness.problems import Problem
+from pretrain.problems.problem import Problem
 from recipes.final_answer import EXTRACTORS
 from recipes.grading import Grader
 from recipes.pass_at_k import wilson
 from recipes.schema.budgets import Budgets
 from recipes.schema.readiness import Readiness
-from recipes.stage import report_progress, write_atomically
 
 FOLDER = "budgets"
 PART = 64  # answers, of thousands of tokens each; not the batch size, which decides nothing of what is written
@@ -37,7 +34,6 @@ COLUMNS = pa.schema(
     + [(name, pa.bool_()) for name in ("is_right", "by_math_verify", "by_text")]
     + [("forced", pa.list_(SPAN))]
 )
-log = logging.getLogger(__name__)
 
 
 def measure(
@@ -102,21 +98,11 @@ class Asker:
 def _rows(
     name: str, problems: Sequence[Problem], asker: Callable[[], Asker], asked: Readiness, grader: Grader, folder: Path
 ) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for number, start in enumerate(range(0, len(problems), PART)):
-        part = problems[start : start + PART]
-        file = folder / FOLDER / name / f"{number:05d}.parquet"
-        if not file.is_file():
-            answers = asker().ask(name, part)
-            made = [_row(problem, *answer, asked, grader) for problem, answer in zip(part, answers, strict=True)]
-            content = BytesIO()
-            pq.write_table(pa.Table.from_pylist(made, schema=COLUMNS), content)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, content.getvalue())
-            report_progress(folder, 0, start + len(part), len(problems), f"answers within {name}")
-            log.info("budget %s: %d of %d answers", name, start + len(part), len(problems))
-        rows += pq.read_table(file).to_pylist()
-    return rows
+    def answered(part: Sequence[Problem]) -> list[dict[str, Any]]:
+        found = zip(part, asker().ask(name, part), strict=True)
+        return [_row(problem, *answer, asked, grader) for problem, answer in found]
+
+    return in_parts(problems, answered, stage_folder=folder, into=f"{FOLDER}/{name}", columns=COLUMNS, size=PART)
 
 
 def _row(
@@ -132,11 +118,7 @@ def _row(
         "finish": output.finish,
         **asdict(spent),
         "waits": spent.waits,
-        "answer": grade.answer,
-        "is_right": grade.is_accepted(asked.right_by),
-        "by_math_verify": grade.by_math_verify,
-        "by_text": grade.by_text,
-        "trouble": grade.trouble,
+        **grade.row(by=asked.right_by),
     }
 
 

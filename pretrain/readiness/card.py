@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pretrain.readiness.intervals import Figure
+from pretrain.intervals import Figure
 from pretrain.readiness.verdicts import of_figures
 from recipes.manifest import publish
 from recipes.schema.readiness import Limits
@@ -36,5 +36,8 @@ def card(stage: Stage, shown: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """`shown`: what the answers' stage left."""
     figures = {name: None if figure is None else Figure(**figure) for name, figure in shown["figures"].items()}
     judged = {name: check.record() for name, check in of_figures(figures, limits).items()}
+    left_out = shown.get("contamination", {}).get("left_out")
+    if left_out:
+        judged["contamination"]["told"] = f"{left_out} questions left out: there was no room to complete them"
     about = {"format": FORMAT, "name": stage.name.removeprefix("readiness_"), "of": stage.inputs["checkpoint"].identity}
     return about | shown | {"checks": judged | shown["checks"]}

@@ -8,14 +8,14 @@ A model that has read nothing completes both alike; it is the difference that is
 import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from pretrain.intervals import DIFFERENCE, SHARE, Figure, difference, interval
+from pretrain.problems.problem import Problem
 from pretrain.readiness.answers import Answer
-from pretrain.readiness.intervals import DIFFERENCE, SHARE, Figure, difference, interval
-from pretrain.readiness.problems import Problem
 
 NUMBER = re.compile(r"\d+")
 
@@ -26,7 +26,11 @@ class Cut:
 
     number: int  # of its problem
     prompt: str
-    rest: tuple[str, ...]
+    hidden: str
+
+    @property
+    def rest(self) -> list[str]:
+        return self.hidden.split()
 
 
 def cut(problem: Problem, share: float) -> Cut | None:
@@ -35,7 +39,8 @@ def cut(problem: Problem, share: float) -> Cut | None:
     shown = math.ceil(share * len(words))
     if not 0 < shown < len(words):
         return None
-    return Cut(problem.number, problem.question[: words[shown - 1].end()], tuple(word.group() for word in words[shown:]))
+    end = words[shown - 1].end()
+    return Cut(problem.number, problem.question[:end], problem.question[end:].rstrip())
 
 
 def with_other_numbers(problem: Problem, seed: int) -> Problem:
@@ -59,15 +64,31 @@ def pairs(problems: Sequence[Problem], share: float, seed: int) -> tuple[list[Cu
     return [a for a, _ in both], [b for _, b in both]
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a model can recite. Longer rests nobody completes: to count them would hide who has read them."""
+
+    tokens: Callable[[str], int]
+    max_tokens: int
+    max_positions: int
+
+    def fits(self, one: Cut) -> bool:
+        hidden = self.tokens(one.hidden)
+        return hidden <= self.max_tokens and self.tokens(one.prompt) + hidden < self.max_positions
+
+
 def is_completed(rest: Sequence[str], text: str) -> bool:
-    """Whether the model went on with exactly these words."""
-    return tuple(text.split()[: len(rest)]) == tuple(rest)
+    """Whether the model went on with exactly these words. What it wrote behind the last may stand close to it, unless the word
+    goes on."""
+    words, written = " ".join(rest), " ".join(text.split())
+    return written.startswith(words) and not re.match(r"\w\w", written[len(words) - 1 :])
 
 
 def longest_match(rest: Sequence[str], text: str) -> float:
     """The longest run of the hidden words that stands in what the model wrote, as a share of them."""
-    words = text.split()
-    match = SequenceMatcher(None, list(rest), words, autojunk=False).find_longest_match()
+    if is_completed(rest, text):
+        return 1.0
+    match = SequenceMatcher(None, list(rest), text.split(), autojunk=False).find_longest_match()
     return match.size / len(rest)
 
 

@@ -1,25 +1,25 @@
 """What a checkpoint's files say of its vocabulary and of the token that ends a text, and whether they agree. No torch.
 
 Trainers and servers each look elsewhere: verl and vLLM read generation_config.json, TRL the tokenizer, training data ended its
-documents with what the tokenizer said then. Where these differ a model never stops, or never learns to.
+documents with what the tokenizer said then. Where these differ a model never stops, or never learns to. A file that cannot be
+read fails the check `files`; what was to be read from it is not measured.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from tokenizers import Tokenizer
 
+from pretrain.readiness.files import Files, Unreadable
 from pretrain.readiness.verdicts import Check, Verdict, worst
-from pretrain.tokens import special_token_id
 from recipes.manifest import read_summary
 from recipes.stage import Stage, is_finished, read_stage
 
-EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+HEAD = "lm_head.weight"
 CHAT = [{"role": "user", "content": "1 + 1 = ?"}]
+LONGEST = 300  # characters of an error that are told
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,31 @@ class Finding:
 
 def checks(checkpoint: Path, prompts: Sequence[str], trained_eos: dict[str, int]) -> dict[str, Check]:
     """`prompts`: as they are asked here. `trained_eos`: by dataset, the token that ended its documents; {} where nobody knows."""
-    config = _json(checkpoint / "config.json")
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    rows, has_head = _weights(checkpoint)
-    return {
-        "end_of_text": _check(_end_of_text(checkpoint, config, trained_eos)),
-        "vocabulary": _check(_vocabulary(tokenizer, config, rows)),
-        "tied_embedding": _check(_tied(config, has_head)),
-        "template": _check([_plain(tokenizer, checkpoint, prompts), _chat_template(checkpoint)]),
-        "round_trip": _check([_round_trip(tokenizer, prompts)]),
+    files = Files(checkpoint)
+    found: dict[str, Callable[[], list[Finding]]] = {
+        "end_of_text": lambda: _end_of_text(files, trained_eos),
+        "vocabulary": lambda: _vocabulary(files.tokenizer, files.config, files.rows),
+        "tied_embedding": lambda: _tied(files.config, files.has(HEAD)),
+        "template": lambda: [_plain(files, prompts), _chat_template(checkpoint)],
+        "round_trip": lambda: [_round_trip(files.tokenizer, prompts)],
     }
+    unreadable = [Finding("fail", told) for told in files.unreadable()]
+    read = unreadable or [Finding("pass", "every file can be read")]
+    return {"files": _check(lambda: read), **{name: _check(find) for name, find in found.items()}}
+
+
+def numbers(checkpoint: Path) -> Check:
+    """Whether every weight is a number. Reads them all, with torch."""
+    files = Files(checkpoint)
+    if files.unreadable():
+        return Check("not measured", "its files cannot be read")
+    if not files.tensors:
+        return Check("not measured", "its weights are no safetensors")
+    broken = files.broken_numbers()
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        return Check("fail", f"weights that are no finite numbers: {', '.join(broken[:3])}{more}")
+    return Check("pass", "every weight is a finite number")
 
 
 def trained_eos(export: Path) -> dict[str, int]:
@@ -63,8 +78,12 @@ def _read(folder: Path) -> Stage | None:
     return read_stage(folder) if (folder / "recipe.yaml").is_file() else None
 
 
-def _check(findings: list[Finding]) -> Check:
-    """The worst of them, and what all say that are as bad."""
+def _check(find: Callable[[], list[Finding]]) -> Check:
+    """The worst of what is found, and what all say that are as bad."""
+    try:
+        findings = find()
+    except Unreadable as error:
+        return Check("not measured", str(error))
     verdict = worst([finding.verdict for finding in findings])
     return Check(verdict, "; ".join(finding.told for finding in findings if finding.verdict == verdict))
 
@@ -72,16 +91,18 @@ def _check(findings: list[Finding]) -> Check:
 # ------------------------------------------------------------------------------------------------ one by one
 
 
-def _end_of_text(checkpoint: Path, config: dict[str, Any], trained: dict[str, int]) -> list[Finding]:
-    eos = special_token_id(checkpoint, "eos_token")
+def _end_of_text(files: Files, trained: dict[str, int]) -> list[Finding]:
+    token, eos = files.special_token("eos_token")
+    if token is not None and eos is None:
+        return [Finding("fail", f"tokenizer_config.json names {token!r} as end of text, and tokenizer.json does not have it")]
     if eos is None:
         return [Finding("fail", "tokenizer_config.json names no eos_token: nothing tells a trainer where a text ends")]
     findings = [Finding("pass", f"the tokenizer's end of text is {eos}, as everywhere else")]
-    generation = _json(checkpoint / "generation_config.json").get("eos_token_id")
+    generation = files.generation.get("eos_token_id")
     if eos not in _ids(generation):
         where = "names none" if generation is None else f"names {generation}"
         findings.append(Finding("fail", f"generation_config.json {where} as end of text, the tokenizer {eos}"))
-    named = config.get("eos_token_id")
+    named = files.config.get("eos_token_id")
     if named is not None and eos not in _ids(named):
         findings.append(Finding("concern", f"config.json names {named} as end of text, the tokenizer {eos}"))
     for dataset, ended in trained.items():
@@ -113,9 +134,9 @@ def _tied(config: dict[str, Any], has_head: bool | None) -> list[Finding]:
     return [Finding("pass", "tied, as config.json says" if is_tied else "not tied, as config.json says")]
 
 
-def _plain(tokenizer: Tokenizer, checkpoint: Path, prompts: Sequence[str]) -> Finding:
+def _plain(files: Files, prompts: Sequence[str]) -> Finding:
     """Special tokens of chats in a plain prompt: a base model has hardly seen them, or answers with them."""
-    first = special_token_id(checkpoint, "bos_token")
+    tokenizer, (_, first) = files.tokenizer, files.special_token("bos_token")
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special and number != first}
     met = sorted({number for prompt in prompts for number in tokenizer.encode(prompt).ids if number in special})
     if met:
@@ -127,10 +148,13 @@ def _plain(tokenizer: Tokenizer, checkpoint: Path, prompts: Sequence[str]) -> Fi
 def _chat_template(checkpoint: Path) -> Finding:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    if not tokenizer.chat_template:
-        return Finding("pass", "there is no chat template: give a trainer the prompts as text")
-    text = str(tokenizer.apply_chat_template(CHAT, tokenize=False, add_generation_prompt=True))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+        if not tokenizer.chat_template:
+            return Finding("pass", "there is no chat template: give a trainer the prompts as text")
+        text = str(tokenizer.apply_chat_template(CHAT, tokenize=False, add_generation_prompt=True))
+    except Exception as error:  # of transformers, of jinja, of the template itself: a trainer meets the same
+        return Finding("fail", f"its chat template cannot be used ({_of(error)})"[:LONGEST])
     first = tokenizer.bos_token_id
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special and number != first}
     met = sorted(special & set(tokenizer(text, add_special_tokens=False)["input_ids"]))
@@ -147,28 +171,9 @@ def _round_trip(tokenizer: Tokenizer, prompts: Sequence[str]) -> Finding:
     return Finding("pass", "the tokenizer gives every prompt back as it was")
 
 
-# ------------------------------------------------------------------------------------------------ files
-
-
-def _weights(checkpoint: Path) -> tuple[int | None, bool | None]:
-    """(rows of the embedding, whether there is a head of its own), from the headers of the weights."""
-    names: dict[str, Path] = {}
-    for file in sorted(checkpoint.glob("*.safetensors")):
-        with safe_open(file, framework="numpy") as weights:
-            names |= dict.fromkeys(weights.keys(), file)
-    if EMBEDDING not in names:
-        return None, HEAD in names if names else None
-    with safe_open(names[EMBEDDING], framework="numpy") as weights:
-        return int(weights.get_slice(EMBEDDING).get_shape()[0]), HEAD in names
-
-
 def _ids(given: Any) -> list[int]:
     return given if isinstance(given, list) else [given]
 
 
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    except ValueError as error:
-        raise ValueError(f"{file} is no JSON: {error}; export the checkpoint again") from None
-    return content
+def _of(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -6,8 +6,8 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
+from pretrain.intervals import DIFFERENCE, SHARE, Figure, interval
 from pretrain.readiness.answers import Answer
-from pretrain.readiness.intervals import DIFFERENCE, SHARE, Figure, interval
 from pretrain.readiness.repetition import loops, repeated_share
 from recipes.pass_at_k import pass_at_k
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pretrain.intervals import SHARE, Figure, interval
 from pretrain.readiness import measures
 from pretrain.readiness.answers import Answer
-from pretrain.readiness.intervals import SHARE, Figure, interval
 from pretrain.readiness.verdicts import Check
 from recipes.fingerprint import file_hash
 from recipes.schema import Readiness
@@ -36,6 +36,9 @@ def of_answers(
     spent: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """`free` and `forced`: answers by problem, in the same order. `completed`: of the contamination probe."""
+    fit = _prompts_fit(free)
+    if fit.verdict == "fail":
+        return of_nothing(stage, {**checks, "prompts_fit": fit})
     figures = measures.figures(free, seed)
     told: dict[str, Any] = {"counts": _counts(free, forced), "figures": figures, "pass_at_k": measures.solved(free, seed)}
     if forced is not None and params.forced is not None:
@@ -50,7 +53,17 @@ def of_answers(
         told["contamination"] = completed
     if spent is not None:
         told["budgets"] = spent
-    return _record(stage, checks, told)
+    return _record(stage, {**checks, "prompts_fit": fit}, told)
+
+
+def _prompts_fit(free: Groups) -> Check:
+    """A prompt that leaves no room for a token counts as answered wrong, without an end."""
+    long = sum(group[0].finish == "too_long" for group in free)
+    if not long:
+        return Check("pass", "every prompt leaves room for an answer")
+    if long == len(free):
+        return Check("fail", "no prompt leaves room for a token within the positions that config.json names")
+    return Check("concern", f"{long} of {len(free)} prompts leave no room for a token")
 
 
 def _record(stage: Stage, checks: Mapping[str, Check], told: dict[str, Any]) -> dict[str, Any]:

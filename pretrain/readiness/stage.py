@@ -1,8 +1,8 @@
 """Asks a checkpoint all that its readiness card tells: first its files and the libraries that load it, which costs seconds; then
-problems, sampled as RL samples them. A checkpoint that transformers cannot load is asked nothing, and its card says so.
+problems, sampled as RL samples them. A checkpoint that is too broken for that is asked nothing, and its card says why.
 """
 
-import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,28 +12,24 @@ from typing import Any
 
 import orjson
 
-from pretrain.ending import REQUEUE, Failed
-from pretrain.generation.engine import Asked, Engine, Sampling, seed_of
+from pretrain.generation.engine import Asked, Engine, NoNumbers, Sampling, seed_of
 from pretrain.generation.open import open_engine
 from pretrain.generation.prompts import prompt
+from pretrain.problems.problem import Problem, read_problems
 from pretrain.readiness import budgets, completion, identity, loading, record
 from pretrain.readiness.answers import Answer, Question, ask, by_problem, with_grade
 from pretrain.readiness.card import FIGURES
-from pretrain.readiness.problems import Problem, read_problems
-from recipes import exits
+from pretrain.readiness.files import Files
+from pretrain.readiness.verdicts import Check
 from recipes.final_answer import EXTRACTORS
 from recipes.grading import Grader
 from recipes.manifest import publish
 from recipes.schema import Engine as EngineParams
 from recipes.schema import Readiness, Serving
 from recipes.schema.readiness import Completion
-from recipes.stage import LOGS, Stage, try_lock, write_atomically
+from recipes.stage import Stage, write_atomically
 
-
-class Interrupted(Failed):
-    """What was asked so far is written; the same command goes on behind it."""
-
-    status = exits.INTERRUPTED
+PREVENTS = ("files", "vocabulary", "tied_embedding", "numbers", "loads_transformers")  # where one fails, nothing is asked
 
 
 @dataclass(frozen=True)
@@ -71,18 +67,12 @@ class Job:
 
 def run(stage: Stage) -> None:
     started = time.time()
-    for number in (signal.SIGTERM, signal.SIGINT, REQUEUE):
-        signal.signal(number, _leave)
-    held = try_lock(stage.folder / LOGS / "answers.lock")
-    if held is None:
-        raise ValueError(f"another process asks for {stage.folder}; wait for it, or end it first")
-    with held:
-        job = _read(stage)
-        columns, file = job.params.columns, stage.input("problems")
-        problems = read_problems(file, question=columns.question, answer=columns.answer, limit=job.params.limit, seed=job.seed)
-        found = measure(job, problems)
-        write_atomically(stage.folder / FIGURES, orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        publish(stage, counts=found["counts"], started=started)
+    job = _read(stage)
+    columns, file = job.params.columns, stage.input("problems")
+    problems = read_problems(file, question=columns.question, answer=columns.answer, limit=job.params.limit, seed=job.seed)
+    found = measure(job, problems)
+    write_atomically(stage.folder / FIGURES, orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    publish(stage, counts=found["counts"], started=started)
 
 
 def _read(stage: Stage) -> Job:
@@ -91,18 +81,14 @@ def _read(stage: Stage) -> Job:
     return Job(stage, Readiness.model_validate(params), engine, seed)
 
 
-def _leave(number: int, frame: object) -> None:
-    raise Interrupted(f"{signal.Signals(number).name}: left; the same command goes on behind the answers that are written")
-
-
 def measure(job: Job, problems: Sequence[Problem]) -> dict[str, Any]:
     """What figures.json holds."""
     prompts = [prompt(job.params.template, problem.question) for problem in problems]
     made_by = Path(job.stage.inputs["checkpoint"].stage or job.checkpoint.resolve().parent)  # of a folder's export, its stage
     checks = identity.checks(job.checkpoint, prompts, identity.trained_eos(made_by))
+    checks["numbers"] = identity.numbers(job.checkpoint)
     checks |= {f"loads_{kind}": loading.check(kind, job.checkpoint, job.engine.dtype) for kind in job.params.loads}
-    loaded = checks.get("loads_transformers")
-    if loaded is not None and loaded.verdict == "fail":
+    if any(checks[name].verdict == "fail" for name in PREVENTS if name in checks):
         return record.of_nothing(job.stage, checks)
     opened: list[Engine] = []
 
@@ -114,6 +100,8 @@ def measure(job: Job, problems: Sequence[Problem]) -> dict[str, Any]:
     try:
         with Grader() as grader:
             return _ask_all(job, engine, grader, problems, prompts, checks)
+    except NoNumbers as error:  # finite weights can do that too, with too large ones
+        return record.of_nothing(job.stage, checks | {"numbers": Check("fail", str(error))})
     finally:
         for one in opened:
             one.close()
@@ -159,7 +147,8 @@ def _ask_all(
 
 def _completed(job: Job, engine: Callable[[], Engine], asked: Completion) -> dict[str, Any]:
     """The contamination probe: greedy, so that it is the likeliest continuation that counts."""
-    ours, control = _cuts(job, asked)
+    all_ours, all_control = _cuts(job, asked)
+    ours, control = _fitting(job, asked, all_ours, all_control)
     sampling = Sampling(asked.max_tokens)
 
     def asked_of(kind: str, cuts: Sequence[completion.Cut]) -> list[Answer]:
@@ -167,7 +156,8 @@ def _completed(job: Job, engine: Callable[[], Engine], asked: Completion) -> dic
         return ask(engine, kind, questions, sampling, job.folder)
 
     answers, told = asked_of("completed", ours), asked_of("control", control)
-    return completion.compare(ours, control, answers, told, job.seed, is_paired=asked.control is None)
+    left_out = {"left_out": len(all_ours) - len(ours), "control_left_out": len(all_control) - len(control)}
+    return left_out | completion.compare(ours, control, answers, told, job.seed, is_paired=asked.control is None)
 
 
 def _cuts(job: Job, asked: Completion) -> tuple[list[completion.Cut], list[completion.Cut]]:
@@ -179,3 +169,16 @@ def _cuts(job: Job, asked: Completion) -> tuple[list[completion.Cut], list[compl
     both = [[completion.cut(problem, asked.prefix_share) for problem in read(role)] for role in ("benchmark", "control")]
     ours, control = ([one for one in cuts if one is not None] for cuts in both)
     return ours, control
+
+
+def _fitting(
+    job: Job, asked: Completion, ours: list[completion.Cut], control: list[completion.Cut]
+) -> tuple[list[completion.Cut], list[completion.Cut]]:
+    """Those that the model has room to complete; of pairs both, or neither."""
+    files = Files(job.checkpoint)
+    positions = int(files.config.get("max_position_embeddings", sys.maxsize))
+    room = completion.Room(lambda text: len(files.tokenizer.encode(text).ids), asked.max_tokens, positions)
+    if asked.control is not None:
+        return [one for one in ours if room.fits(one)], [one for one in control if room.fits(one)]
+    both = [(a, b) for a, b in zip(ours, control, strict=True) if room.fits(a) and room.fits(b)]
+    return [a for a, _ in both], [b for _, b in both]

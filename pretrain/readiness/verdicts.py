@@ -2,14 +2,15 @@
 stops is not mended by a high pass@k.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from pretrain.readiness.intervals import Figure
+from pretrain.intervals import Figure
 from recipes.schema.readiness import Limit, Limits
 
 Verdict = Literal["pass", "concern", "fail", "not measured"]
 Side = Literal["below", "above"]
+FEW = 8  # problems
 GRADES: tuple[Verdict, ...] = ("not measured", "pass", "concern", "fail")  # the worst of several counts
 
 
@@ -35,8 +36,8 @@ class Check:
 
 
 def judge(figure: Figure | None, limit: Limit, beyond: Side) -> Check:
-    """A failure where the whole interval lies beyond the limit; a concern where only its end does, as too few problems cannot
-    exclude a failure, or where the mean is beyond the nearer limit."""
+    """A failure where the whole interval lies beyond the limit; a concern where an end of it lies beyond either limit: too few
+    problems exclude nothing."""
     if figure is None:
         return Check("not measured", "", None, limit, beyond)
 
@@ -45,8 +46,15 @@ def judge(figure: Figure | None, limit: Limit, beyond: Side) -> Check:
 
     good, bad = (figure.low, figure.high) if beyond == "above" else (figure.high, figure.low)
     fails = is_beyond(good, limit.fail)
-    worries = is_beyond(figure.mean, limit.concern) or is_beyond(bad, limit.fail)
+    worries = is_beyond(bad, limit.concern) or is_beyond(bad, limit.fail)
     return Check("fail" if fails else "concern" if worries else "pass", "", figure, limit, beyond)
+
+
+def _of_enough(check: Check) -> Check:
+    """Of a figure that is no share: a few problems show nothing of its spread, and how far it can be off nobody knows."""
+    if check.figure is None or check.figure.problems >= FEW:
+        return check
+    return replace(check, verdict="concern", told=f"of {check.figure.problems} problems only, too few to tell")
 
 
 def of_figures(found: dict[str, Figure | None], limits: Limits) -> dict[str, Check]:
@@ -58,7 +66,7 @@ def of_figures(found: dict[str, Figure | None], limits: Limits) -> dict[str, Che
         "stopped": judge(found.get("stopped"), limits.min_stopped, "below"),
         "truncated": judge(found.get("truncated"), limits.max_truncated, "above"),
         "loops": judge(found.get("loops"), limits.max_loops, "above"),
-        "entropy": judge(found.get("entropy"), limits.min_entropy, "below"),
+        "entropy": _of_enough(judge(found.get("entropy"), limits.min_entropy, "below")),
         "disputed": judge(found.get("disputed"), limits.max_disputed, "above"),
         "forced_gain": judge(found.get("forced_gain"), limits.max_forced_gain, "above"),
         "contamination": judge(found.get("completed_more"), limits.max_completed, "above"),

@@ -1,3 +1,3 @@
 """Manifests become one static HTML page."""
 
-VERSION = 3
+VERSION = 4

@@ -76,9 +76,10 @@ def round_step(span: float, num_ticks: int) -> float:
 
 
 def make_axis(low: float, high: float, *, start: float, end: float, num_ticks: int, widen: bool, factor: float = 1.0) -> Axis:
-    """`widen` moves both ends outwards to round values, for values; without it the data end where the plot ends."""
+    """`widen` moves both ends outwards to round values, for values; without it the data end where the plot ends. Zeros alone
+    stand on an axis from 0 to 1: shares and counts are never below 0."""
     if high <= low:
-        low, high = low - (abs(low) or 1.0) * 0.1, high + (abs(high) or 1.0) * 0.1
+        low, high = (low - abs(low) * 0.1, high + abs(high) * 0.1) if low else (0.0, 1.0)
     step = round_step(high - low, num_ticks)
     if widen:
         low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step

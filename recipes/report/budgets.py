@@ -12,7 +12,6 @@ from recipes.report.figures import is_number
 from recipes.report.frame import BOTTOM, axes, svg
 from recipes.report.rates import Line, drawn
 
-NUM_COLOURS = 6
 ROUND = (1, 2, 5)
 MARGIN = 1.6  # on either side of the fewest and the most tokens: a round number is always among them
 ENDED = {
@@ -47,11 +46,11 @@ class BudgetsSection:
     legend: list[tuple[int, str]]
 
 
-def budgets_section(of: Mapping[str, Mapping[str, Any]]) -> BudgetsSection | None:
+def budgets_section(of: Mapping[str, Mapping[str, Any]], colours: Mapping[str, int]) -> BudgetsSection | None:
     """Of each checkpoint the figures of its budgets (pretrain/readiness/budgets.py). None where nothing was measured."""
     rows = [
-        _row(checkpoint, 1 + place % NUM_COLOURS, name, figures)
-        for place, (checkpoint, budgets) in enumerate(of.items())
+        _row(checkpoint, colours.get(checkpoint, 0), name, figures)
+        for checkpoint, budgets in of.items()
         for name, figures in budgets.items()
         if isinstance(figures, dict) and all(is_number(figures.get(key)) for key in ("accuracy", "mean_tokens"))
     ]
@@ -95,8 +94,7 @@ def _plot(rows: Sequence[Row]) -> Markup:
     top = max([y for line in lines for _, y in line.points] + [y for line in lines for _, _, y in line.intervals])
     y = make_axis(0, max(top, 0.01), start=HEIGHT - BOTTOM, end=TOP, num_ticks=5, widen=True)
     parts = axes(x, y, x_label="mean tokens spent, of an answer", y_label="accuracy")
-    for line in lines:
-        parts += drawn(line, x, y)
+    parts += drawn(lines, x, y)
     described = "; ".join(f"{row.checkpoint} {row.name}: {_point(row)[1]:.3f} at {_point(row)[0]:.4g} tokens" for row in rows)
     return svg("chart", "Accuracy against tokens spent", described, WIDTH, HEIGHT, parts)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from recipes.report.figures import clean, decimal, is_number, share, whole, words
 from recipes.report.funnel import Dataset
+from recipes.report.readiness import failed_checks
 from recipes.report.record import Record
 from recipes.report.training import Checkpoint, Run
 from recipes.resume import doubt
@@ -45,6 +46,8 @@ def find_concerns(
         concerns += _training(run)
     for checkpoint in checkpoints:
         concerns += _parity(checkpoint)
+    for record in records:
+        concerns += _readiness(record) + _collapses(record)
     versions = {str(sorted(record.tree("software").items())) for record in records}
     if len(versions) > 1:
         text = f"stages were made with {len(versions)} different sets of versions; they are listed below"
@@ -123,6 +126,25 @@ def _parity(checkpoint: Checkpoint) -> list[Concern]:
         text = f"logits differ by {checkpoint.difference:.2g}, allowed are {checkpoint.limit:g}"
         return [Concern(checkpoint.record.name, text)]
     return []
+
+
+def _readiness(record: Record) -> list[Concern]:
+    failed = failed_checks(record)
+    if not failed:
+        return []
+    text = f"{_many(len(failed), 'check', 'checks')} of readiness for reinforcement learning failed: {', '.join(failed)}"
+    return [Concern(record.name, text)]
+
+
+def _collapses(record: Record) -> list[Concern]:
+    """Of a probe's runs."""
+    concerns = []
+    for row in record.rows("details", "probe", "collapses") if record.do == "probe_verdict" else ():
+        what = row.get("what")
+        told = ", ".join(f"{words(kind)} ({how})" for kind, how in what.items()) if isinstance(what, dict) else "not told how"
+        where = f"{record.page}/probe_{row.get('checkpoint')}_{row.get('arm')}_{row.get('run')}"
+        concerns.append(Concern(where, f"this run of the probe collapsed: {told}"))
+    return concerns
 
 
 def _texts(names: object) -> list[str]:

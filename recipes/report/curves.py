@@ -8,11 +8,10 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from recipes.report.axis import Axis, amount_unit, make_axis, power_unit
-from recipes.report.frame import BOTTOM, axes, svg, upright
+from recipes.report.frame import BOTTOM, axes, dashes, svg, upright
 
 MAX_RAW_POINTS = 300  # of the faint line; two of each bucket
 MAX_MEAN_POINTS, STEPS_PER_MEAN = 60, 4
-DASH = 7
 LEFT, RIGHT, TOP = 46, 10, 10
 
 Points = Sequence[tuple[float, float]]
@@ -59,20 +58,16 @@ def curve_svg(
 
 def _lines(curves: Sequence[Curve], x: Axis, y: Axis, *, smooth: bool) -> list[Markup]:
     """Faint lines first, so that no curve's scatter hides another's mean."""
-    faint, strong = [], []
-    groups: dict[tuple[tuple[float, float], ...], list[Curve]] = {}
-    for curve in curves:
-        if curve.points:
-            groups.setdefault(tuple(curve.points), []).append(curve)
-    for points, together in groups.items():
-        mean = means(points) if smooth else extremes(points, MAX_RAW_POINTS)
-        for position, curve in enumerate(together):
-            dash = ""
-            if len(together) > 1:
-                dash = f' stroke-dasharray="{DASH} {DASH * (len(together) - 1)}" stroke-dashoffset="{-DASH * position}"'
-            if smooth:
-                faint.append(Markup(f'<path class="faint c{curve.colour}" d="{_path(extremes(points, MAX_RAW_POINTS), x, y)}"/>'))
-            strong.append(Markup(f'<path class="line c{curve.colour}"{dash} d="{_path(mean, x, y)}"/>'))
+    shown = [curve for curve in curves if curve.points]
+    paths = [_path(means(curve.points) if smooth else extremes(curve.points, MAX_RAW_POINTS), x, y) for curve in shown]
+    faint = [
+        Markup(f'<path class="faint c{curve.colour}" d="{_path(extremes(curve.points, MAX_RAW_POINTS), x, y)}"/>')
+        for curve in (shown if smooth else ())
+    ]
+    strong = [
+        Markup(f'<path class="line c{curve.colour}"{dash} d="{path}"/>')
+        for curve, path, dash in zip(shown, paths, dashes(paths), strict=True)
+    ]
     return faint + strong
 
 

@@ -37,8 +37,7 @@ def dots_over(lines: Sequence[Line], *, title: str, x_label: str, y_label: str, 
     if level is not None:
         place = y.place(level)
         parts.append(f'<line class="mark strong" x1="{x.start}" x2="{x.end}" y1="{place:.1f}" y2="{place:.1f}"/>')
-    for line in lines:
-        parts += drawn(line, x, y)
+    parts += drawn(lines, x, y)
     described = "; ".join(f"{line.label}: " + ", ".join(f"{a:g} {b:.4g}" for a, b in line.points) for line in lines)
     return svg("chart", title, described, WIDTH, HEIGHT, parts)
 

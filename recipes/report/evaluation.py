@@ -1,10 +1,11 @@
 """Scores of a page's checkpoints on its benchmarks, each with its interval; what was forgotten; how answers ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from recipes.report.figures import is_number
+from recipes.report.proven import checkpoint_of, colour_keys
 from recipes.report.record import Record
 from recipes.score_interval import Interval, difference
 
@@ -33,20 +34,21 @@ class Change:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """`changes`: of means and general tasks; none where there is one checkpoint. `answers`: (checkpoint, benchmark, figures)."""
+    """`checkpoints`: (colour, name). `changes`: of means and general tasks; none where there is one checkpoint. `answers`:
+    (checkpoint, benchmark, figures)."""
 
-    checkpoints: list[str]
+    checkpoints: list[tuple[int, str]]
     rows: list[Row]
     changes: list[Change]
     answers: list[tuple[str, str, dict[str, Any]]]
 
 
-def read_evaluation(records: Sequence[Record]) -> Evaluated | None:
-    """None where no checkpoint was evaluated."""
+def read_evaluation(records: Sequence[Record], colours: Mapping[str, int]) -> Evaluated | None:
+    """None where no checkpoint was evaluated. `colours`: by checkpoint (recipes/report/proven.py)."""
     asked = [record for record in records if record.do == "evaluate"]
     if not asked:
         return None
-    checkpoints = [record.stage.removeprefix("evaluate_") for record in asked]
+    checkpoints = [checkpoint_of(record) for record in asked]
     names = dict.fromkeys(name for record in asked for name in record.tree("details", "scores"))
     rows = [_row(asked, name) for name in names]
     ordered = []
@@ -61,7 +63,7 @@ def read_evaluation(records: Sequence[Record]) -> Evaluated | None:
         for name in names
     ]
     written = [row for row in answers if row[2]["tokens"] is not None]
-    return Evaluated(checkpoints, ordered, _changes(ordered) if len(asked) > 1 else [], written)
+    return Evaluated(colour_keys(colours, checkpoints), ordered, _changes(ordered) if len(asked) > 1 else [], written)
 
 
 def _row(asked: Sequence[Record], name: str) -> Row:

@@ -8,6 +8,7 @@ from recipes.report.axis import Axis
 from recipes.report.figures import clean
 
 BOTTOM = 44  # below a plot: its ticks and its label
+DASH = 7
 TICK_MARK, TICK_LABEL, LABEL = 4, 18, 38  # below the axis
 
 
@@ -33,6 +34,16 @@ def upright(x: Axis, y: Axis, value: float | None, kind: str = "mark") -> list[s
         return []
     place = x.place(value)
     return [f'<line class="{kind}" x1="{place:.1f}" x2="{place:.1f}" y1="{y.start}" y2="{y.end}"/>']
+
+
+def dashes(paths: Sequence[str]) -> list[str]:
+    """An attribute for each line: those that coincide show their colours in turn."""
+    found = []
+    for at, path in enumerate(paths):
+        together, position = paths.count(path), paths[:at].count(path)
+        dash = f' stroke-dasharray="{DASH} {DASH * (together - 1)}" stroke-dashoffset="{-DASH * position}"'
+        found.append(dash if together > 1 else "")
+    return found
 
 
 def svg(kind: str, title: str, described: str, width: int, height: int, parts: Sequence[str]) -> Markup:

@@ -25,7 +25,8 @@ from recipes.report.funnel import read_datasets
 from recipes.report.held_out import held_out_plots, held_out_table
 from recipes.report.lineage import lineage_svg
 from recipes.report.probe import read_probe
-from recipes.report.readiness import read_readiness
+from recipes.report.proven import colours_of
+from recipes.report.readiness import failed_checks, read_readiness
 from recipes.report.record import Record, flat, read_records
 from recipes.report.samples import Samples, samples_of
 from recipes.report.scores import histograms
@@ -60,6 +61,7 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
     checkpoints = read_checkpoints(records, runs)
     samples = {record.made: _marked(samples_of(record)) for dataset in datasets for record in dataset.records}
     scripts = katex_scripts() if any(_has_formulas(drawn) for drawn in samples.values()) else []
+    asked = colours_of(records, checkpoints)
     colours = {run.record.made: run.colour for run in runs} | {c.record.made: c.colour for c in checkpoints}
     page = (
         _environment()
@@ -81,11 +83,13 @@ def render(title: str, folders: Sequence[Path], *, missing: Sequence[str] = ()) 
             checkpoints=checkpoints,
             validation=held_out_table(runs),
             plots=[*plots(runs), *held_out_plots(runs)],
-            readiness=read_readiness(records),
+            readiness=read_readiness(records, asked),
             averages=read_averages(records),
             blends=read_blends(runs),
-            evaluation=read_evaluation(records),
-            probe=read_probe(records),
+            evaluation=read_evaluation(records, asked),
+            probe=read_probe(records, asked),
+            asked=asked,
+            failing=[record for record in records if failed_checks(record)],
             foretold=read_foretold(runs),
             concerns=find_concerns(records, datasets, runs, checkpoints, missing),
             lineage=lineage_svg(records, colours),

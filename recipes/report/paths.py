@@ -19,6 +19,7 @@ def read_paths(records: Sequence[Record]) -> list[Table]:
             row = (record.stage, [numbers.get(column, 0) for column in GRAPH_COLUMNS])
             columns = [column.replace("_", " ") for column in GRAPH_COLUMNS]
             tables.append(Table("Graphs of the questions' traces", "stage", columns, [row]))
+            tables.append(_counted(record, "traces by what became of them", "trace", "traces"))
         if record.do == "sample_paths":
             tables.append(_counted(record, "paths by their steps back", "steps back", "paths"))
     return [table for table in tables if table.rows]

@@ -1,16 +1,16 @@
 """RL probes: what each checkpoint became by GRPO beside its control, checkpoints beside each other, and all curves."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from recipes.report.figures import clean, is_number, words
+from recipes.report.proven import checkpoint_of
 from recipes.report.record import Record
 from recipes.report.spread import Band, spread_svg
-from recipes.report.training import NUM_COLOURS
 from recipes.score_interval import Interval
 
 ARMS = {"answer": "rewarded for right answers", "random": "control: rewarded at random"}
@@ -69,13 +69,13 @@ class Probed:
     figures: list[Figure]
 
 
-def read_probe(records: Sequence[Record]) -> Probed | None:
-    """None where nothing was probed. Without a verdict, which lacks while a run lacks, there are curves alone."""
+def read_probe(records: Sequence[Record], asked: Mapping[str, int]) -> Probed | None:
+    """None where nothing was probed. Without a verdict, which lacks while a run lacks, there are curves alone. `asked`:
+    colours by checkpoint (recipes/report/proven.py)."""
     runs = [record for record in records if record.do == "probe"]
     if not runs:
         return None
-    names = list(dict.fromkeys(_checkpoint(run) for run in runs))
-    colours = {name: place % NUM_COLOURS + 1 for place, name in enumerate(names)}
+    colours = {name: asked.get(name, 0) for name in dict.fromkeys(checkpoint_of(run) for run in runs)}
     verdicts = [record for record in records if record.do == "probe_verdict"]
     return Probed(
         warnings=[clean(str(text)) for record in verdicts for text in record.at("details", "probe", "warnings") or ()],
@@ -84,11 +84,6 @@ def read_probe(records: Sequence[Record]) -> Probed | None:
         legend=list(colours.items()),
         figures=_figures(runs, colours),
     )
-
-
-def _checkpoint(run: Record) -> str:
-    arm, number = run.at("details", "probe", "arm"), run.at("details", "probe", "run")
-    return run.stage.removeprefix("probe_").removesuffix(f"_{arm}_{number}")
 
 
 def _row(record: Record, name: str, colours: dict[str, int]) -> Row:
@@ -126,7 +121,7 @@ def _interval(found: Any) -> Interval | None:
 
 
 def _figures(runs: Sequence[Record], colours: dict[str, int]) -> list[Figure]:
-    curves = [(_checkpoint(run), run.at("details", "probe", "arm"), _curve(run)) for run in runs]
+    curves = [(checkpoint_of(run), run.at("details", "probe", "arm"), _curve(run)) for run in runs]
     found = []
     for key, (title, y_label) in FIGURES.items():
         bands = {

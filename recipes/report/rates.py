@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from recipes.report.axis import Axis, make_axis
 from recipes.report.figures import clean
-from recipes.report.frame import BOTTOM, axes, svg, upright
+from recipes.report.frame import BOTTOM, axes, dashes, svg, upright
 
 WIDTH, HEIGHT = 440, 250
 LEFT, RIGHT, TOP = 58, 10, 12
@@ -37,23 +37,24 @@ def rates_svg(
     if is_calibration:
         parts.append(f'<line class="mark" x1="{x.start}" y1="{y.place(0):.1f}" x2="{x.end}" y2="{y.place(1):.1f}"/>')
     parts += upright(x, y, mark)
-    for line in lines:
-        parts += drawn(line, x, y)
+    parts += drawn(lines, x, y)
     described = "; ".join(f"{line.label}: " + ", ".join(f"{a:g} {b:.3f}" for a, b in line.points) for line in lines)
     return svg("chart", title, described, WIDTH, HEIGHT, parts)
 
 
-def drawn(line: Line, x: Axis, y: Axis) -> list[str]:
+def drawn(lines: Sequence[Line], x: Axis, y: Axis) -> list[str]:
     """The interval of each point as a whisker, the points joined, each with its figures for the pointer."""
-    parts = [
-        f'<line class="whisker c{line.colour}" x1="{x.place(at):.1f}" x2="{x.place(at):.1f}" '
-        f'y1="{y.place(max(low, y.low)):.1f}" y2="{y.place(high):.1f}"/>'
-        for at, low, high in line.intervals
-    ]
-    path = "M" + "L".join(f"{x.place(a):.1f} {y.place(b):.1f}" for a, b in line.points)
-    parts.append(f'<path class="line c{line.colour}" d="{path}"/>')
-    for a, b in line.points:
-        place = f'cx="{x.place(a):.1f}" cy="{y.place(b):.1f}" r="3"'
-        told = escape(clean(f"{line.label}: {b:.3f} at {a:g}"))
-        parts.append(f'<circle class="bar c{line.colour}" {place}><title>{told}</title></circle>')
+    paths = ["M" + "L".join(f"{x.place(a):.1f} {y.place(b):.1f}" for a, b in line.points) for line in lines]
+    parts = []
+    for line, path, dash in zip(lines, paths, dashes(paths), strict=True):
+        parts += [
+            f'<line class="whisker c{line.colour}" x1="{x.place(at):.1f}" x2="{x.place(at):.1f}" '
+            f'y1="{y.place(max(low, y.low)):.1f}" y2="{y.place(high):.1f}"/>'
+            for at, low, high in line.intervals
+        ]
+        parts.append(f'<path class="line c{line.colour}"{dash} d="{path}"/>')
+        for a, b in line.points:
+            place = f'cx="{x.place(a):.1f}" cy="{y.place(b):.1f}" r="3"'
+            told = escape(clean(f"{line.label}: {b:.3f} at {a:g}"))
+            parts.append(f'<circle class="bar c{line.colour}" {place}><title>{told}</title></circle>')
     return parts

@@ -1,6 +1,6 @@
 """Readiness cards side by side: a verdict a check and checkpoint, and the figures behind them. Nothing is added up."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ from recipes.report.budgets import BudgetsSection, budgets_section
 from recipes.report.dots import dots_over
 from recipes.report.figures import ABSENT, decimal, is_number, share, whole, words
 from recipes.report.lengths import lengths_svg
+from recipes.report.proven import checkpoint_of, colour_keys
 from recipes.report.rates import Line
 from recipes.report.record import Record
-from recipes.report.training import NUM_COLOURS
 
 TITLES = {
     "pass_at_1": "right (pass@1)",
@@ -25,6 +25,9 @@ TITLES = {
     "disputed": "graders disagree",
     "forced_gain": "more right when made to reason",
     "contamination": "benchmark completed, more than the control",
+    "files": "files can be read",
+    "numbers": "weights are numbers",
+    "prompts_fit": "prompts leave room",
     "end_of_text": "end of text",
     "tied_embedding": "tied embedding",
     "round_trip": "tokenizer round trip",
@@ -72,13 +75,12 @@ class Readiness:
     budgets: BudgetsSection | None
 
 
-def read_readiness(records: Sequence[Record]) -> Readiness | None:
-    cards = {
-        record.stage.removeprefix("readiness_"): record.tree("details", "readiness") for record in records if _is_card(record)
-    }
+def read_readiness(records: Sequence[Record], colours: Mapping[str, int]) -> Readiness | None:
+    """`colours`: by checkpoint (recipes/report/proven.py)."""
+    cards = {checkpoint_of(record): record.tree("details", "readiness") for record in records if _is_card(record)}
     if not cards:
         return None
-    named = [(number % NUM_COLOURS + 1, name) for number, name in enumerate(cards)]
+    named = colour_keys(colours, list(cards))
     checks = list(dict.fromkeys(check for card in cards.values() for check in _tree(card, "checks")))
     return Readiness(
         names=named,
@@ -89,8 +91,19 @@ def read_readiness(records: Sequence[Record]) -> Readiness | None:
         plots=_plots(named, cards),
         lengths=[(name, *_lengths(colour, name, cards[name])) for colour, name in named if _tree(cards[name], "lengths")],
         completed=[(name, _completed(card)) for name, card in cards.items() if _tree(card, "contamination")],
-        budgets=budgets_section({name: _tree(card, "budgets") for name, card in cards.items()}),
+        budgets=budgets_section({name: _tree(card, "budgets") for name, card in cards.items()}, colours),
     )
+
+
+def failed_checks(record: Record) -> list[str]:
+    """Of a card, in words: "stops by itself (20.0 %)"."""
+    found = []
+    for check in record.tree("details", "readiness", "checks") if _is_card(record) else ():
+        title, _, (cell,) = _row(check, [record.tree("details", "readiness", "checks", check)])
+        if cell is not None and cell.verdict == "fail":
+            why = cell.figure or cell.told
+            found.append(f"{title} ({why})" if why else title)
+    return found
 
 
 def _is_card(record: Record) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from recipes.report.axis import Axis, make_axis
-from recipes.report.frame import BOTTOM, axes, svg
+from recipes.report.frame import BOTTOM, axes, dashes, svg
 
 WIDTH, HEIGHT = 440, 230
 LEFT, RIGHT, TOP = 58, 12, 12
@@ -32,7 +32,7 @@ def spread_svg(bands: Sequence[Band], *, title: str, y_label: str, low: float, h
     y = make_axis(low, high, start=HEIGHT - BOTTOM, end=TOP, num_ticks=5, widen=True)
     parts = axes(x, y, x_label="steps", y_label=y_label)
     parts += [_area(band, x, y) for band in bands if band.points]
-    parts += [_line(band, x, y) for band in bands if band.points]
+    parts += _lines(bands, x, y)
     described = "; ".join(f"{b.label}: {b.points[0][1]:.4g} to {b.points[-1][1]:.4g}" for b in bands if b.points)
     return svg("chart", title, described, WIDTH, HEIGHT, parts)
 
@@ -44,8 +44,13 @@ def _area(band: Band, x: Axis, y: Axis) -> str:
     return f'<path class="spread c{band.colour}" d="{_path(there + back, x, y)}Z"/>'
 
 
-def _line(band: Band, x: Axis, y: Axis) -> str:
-    return f'<path class="line c{band.colour}" d="{_path([(step, mean) for step, mean, _, _ in band.points], x, y)}"/>'
+def _lines(bands: Sequence[Band], x: Axis, y: Axis) -> list[str]:
+    paths = [_path([(step, mean) for step, mean, _, _ in band.points], x, y) for band in bands]
+    return [
+        f'<path class="line c{band.colour}"{dash} d="{path}"/>'
+        for band, path, dash in zip(bands, paths, dashes(paths), strict=True)
+        if band.points
+    ]
 
 
 def _path(points: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:

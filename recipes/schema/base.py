@@ -5,13 +5,22 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 Name = Annotated[str, Field(min_length=1)]
+
+
+def _is_folder_name(given: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", given):
+        raise ValueError(f"{given!r} is no name of a folder; use letters, digits, _, - and .")
+    return given
+
+
+FolderName = Annotated[str, AfterValidator(_is_folder_name)]  # part of one's name
 
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 

@@ -34,6 +34,9 @@ def _is_duration(given: str) -> str:
 Duration = Annotated[str, BeforeValidator(_as_written), AfterValidator(_is_duration)]
 
 
+Resources = Literal["cpu", "gpu", "one_gpu"]
+
+
 class Jobs(Strict):
     """How one kind of job is asked for. What is null is left to the site's defaults, but for what no job can do without."""
 
@@ -59,14 +62,22 @@ class Slurm(Strict):
     MaxArraySize; `midtrain doctor` compares all with what the site says."""
 
     account: Name | None = None
-    cpu: Jobs = Jobs()  # curation, indexes, averages, exports, reports: one node each
+    cpu: Jobs = Jobs()  # curation, indexes, averages, exports, verdicts, reports: one node each
     gpu: Jobs | None = None  # training, where device is cuda
+    one_gpu: Jobs | None = None  # evaluations, answers, probes: one GPU of a node that others share; None: as training
     gpus_option: str = "--gpus-per-node={}"  # or "--gres=gpu:h100:{}"
     max_array_size: Positive = 1001  # indexes of an array are below it
     signal_seconds: Positive = 300  # before its time limit a job is told to save and to queue itself again
     environment: list[Name] = []  # lines of shell before the program: modules, `source .venv/bin/activate`, NCCL's variables
     container: Name | None = None  # goes before the `python` that does a stage's work: "apptainer exec --nv image.sif"
     restarts: Restarts = Restarts()
+
+    def key_of(self, resources: Resources) -> str:
+        """Where the page says how such jobs are asked for."""
+        return "gpu" if resources == "one_gpu" and self.one_gpu is None else resources
+
+    def jobs(self, resources: Resources) -> Jobs | None:
+        return {"cpu": self.cpu, "gpu": self.gpu, "one_gpu": self.one_gpu}[self.key_of(resources)]
 
 
 class Cluster(Strict):
@@ -87,3 +98,7 @@ class Cluster(Strict):
     def num_processes(self) -> int:
         """Of training."""
         return self.nodes * self.processes_per_node
+
+    def gpus_of(self, resources: Resources) -> int:
+        """Of each node of a job."""
+        return {"cpu": 0, "gpu": self.processes_per_node, "one_gpu": 1}[resources]

@@ -178,7 +178,7 @@ class TokenizeStage(Strict):
     """Documents to Megatron's .bin/.idx with docs.parquet."""
 
     do: Literal["tokenize"]
-    validation_share: Share = 0.0  # of documents, chosen by id
+    validation_share: Share = 0.0  # chosen by id, of the question if several documents are of one
     begin_of_text: bool = False  # before every document
     end_of_text: bool = True  # behind every document: without it they run into one another
     encoder: Literal["auto", "tokenizers"] = "auto"  # auto: the fastest way that gives the same ids

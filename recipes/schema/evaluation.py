@@ -1,12 +1,11 @@
 """Keys of an evaluation: benchmarks, each with its prompt, its shots and how an answer is taken out of what the model wrote."""
 
 import os
-import re
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recipes.schema.base import Name, Positive, PositiveFloat, Share, Strict
+from recipes.schema.base import FolderName, Name, Positive, PositiveFloat, Share, Strict
 
 TemplateName = Literal[
     "question_answer",
@@ -71,17 +70,10 @@ class Benchmark(Strict):
 
 class Evaluation(Strict):
     folder: Name = "."  # of the paths below, but for absolute ones, hf:// and made:
-    benchmarks: dict[Name, Benchmark] = Field(min_length=1)
+    benchmarks: dict[FolderName, Benchmark] = Field(min_length=1)
     temperature: float = Field(default=0.0, ge=0.0)
     top_p: Share = 1.0
     seconds: PositiveFloat = 5.0  # of CPU time that math-verify may take for an answer
-
-    @model_validator(mode="after")
-    def _names_are_folders(self) -> Self:
-        for name in self.benchmarks:
-            if not re.fullmatch(r"\w[\w.-]*", name):
-                raise ValueError(f"benchmarks: {name!r} is no name of a folder; use letters, digits, _, - and .")
-        return self
 
     def place(self, path: str) -> str:
         """Where a path of the page lies."""

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from recipes.schema.base import Name, Positive, Share, Strict, nearest
+from recipes.schema.base import FolderName, Name, Positive, Share, Strict, nearest
 from recipes.schema.cluster import Cluster
 from recipes.schema.evaluation import Evaluation
 from recipes.schema.probe import Arm, Probe
@@ -44,7 +44,7 @@ class ProveRecipe(Strict):
     page: str
     root: Name = "runs"
     seed: int = 1234
-    checkpoints: dict[Name, str] = Field(min_length=1)  # by name: a Hugging Face folder: local, hf:// or made:
+    checkpoints: dict[FolderName, str] = Field(min_length=1)  # by name: a Hugging Face folder: local, hf:// or made:
     evaluation: Evaluation | None = None
     readiness: Readiness | None = None
     probe: Probe | None = None
@@ -53,10 +53,20 @@ class ProveRecipe(Strict):
     cluster: Cluster
 
     @model_validator(mode="after")
+    def _something_is_asked(self) -> Self:
+        if self.evaluation is None and self.readiness is None and self.probe is None:
+            raise ValueError(
+                "nothing is asked of the checkpoints: the page has no evaluation, no readiness and no probe; choose one: "
+                "evaluation=NAME, readiness=NAME or probe=NAME"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _probed_are_there(self) -> Self:
         for name in self.probe.checkpoints if self.probe else ():
             if name not in self.checkpoints:
                 raise ValueError(
-                    f"probe.checkpoints: the page has no checkpoint {name!r}; {nearest(name, list(self.checkpoints))}"
+                    f"probe.checkpoints: the page has no checkpoint {name!r}; {nearest(name, list(self.checkpoints))}; "
+                    f"probe.checkpoints=[] takes all of them"
                 )
         return self

@@ -12,8 +12,8 @@ RIGHT = Literal["math_verify", "text", "either", "both"]
 
 
 class Limit(Strict):
-    """Where a figure becomes a concern, and where it fails; None: never. It fails only where its whole interval lies beyond, and
-    passes only where no end of it does."""
+    """Where a figure becomes a concern, and where it fails; None: never. It fails only where its whole interval lies beyond
+    `fail`, and passes only where no end of it lies beyond either: what lies between is a concern."""
 
     concern: float | None = None
     fail: float | None = None

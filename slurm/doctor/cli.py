@@ -23,9 +23,9 @@ SIGNS = {"ok": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]–[/]
 @tells_mistakes
 def doctor(overrides: tuple[str, ...], root: str, seconds: float, json_: bool) -> None:
     """Is the cluster what its page says? From a login node, a line a check, with what mends it: partitions, limits, array size,
-    nodes, a root that all nodes see, Python there, GPUs, an all-reduce over two nodes. Submits a small job of a minute to the
-    nodes of curation, and one to those of training where these are others. Exit status 1 if something failed, 2 if the page must
-    say more or no Slurm answers.
+    nodes, a root that all nodes see, Python there, GPUs, an all-reduce over two nodes. Submits a small job of a minute for each
+    kind of jobs that the page tells apart: of curation, of training, of what asks a model. Exit status 1 if something failed, 2
+    if the page must say more or no Slurm answers.
 
     \b
     midtrain doctor cluster=h100 --root /scratch/me/runs

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from recipes.schema import Cluster, Slurm
+from recipes.schema.cluster import Resources
 from recipes.stage import try_lock
 from slurm.doctor import job, probe, promises
 from slurm.doctor.check import Check, failed, passed, skipped
@@ -33,7 +34,7 @@ def examine(cluster: Cluster, root: Path, *, seconds: float, tell: Callable[[str
     yield from _on_nodes(cluster, root, seconds, tell)
 
 
-def _whole_job(cluster: Cluster, kind: promises.Kind) -> Check:
+def _whole_job(cluster: Cluster, kind: Resources) -> Check:
     name = f"a whole job on {kind} nodes"
     is_taken, told = job.would_be_taken(cluster, kind)
     if is_taken:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from recipes.schema import Cluster, Jobs, Slurm
+from recipes.schema.cluster import Resources
 from slurm.doctor.probe import MARK
-from slurm.doctor.promises import Kind
+from slurm.doctor.promises import trains
 from slurm.queue.allocation import TASK, program
 from slurm.queue.ask import ask, environment
 
@@ -37,16 +38,15 @@ class Answer:
         return [row for row in self.found if key in row]
 
 
-def size(cluster: Cluster, kind: Kind) -> tuple[int, int]:
+def size(cluster: Cluster, kind: Resources) -> tuple[int, int]:
     """Nodes, and processes on each: as training, of two nodes where it has more; of other jobs one process."""
-    trains = kind == "gpu" or cluster.device == "cpu"
-    return (min(cluster.nodes, 2), cluster.processes_per_node) if trains else (1, 1)
+    return (min(cluster.nodes, 2), cluster.processes_per_node) if trains(cluster, kind) else (1, 1)
 
 
-def options(cluster: Cluster, kind: Kind, nodes: int, time_limit: str | None) -> list[str]:
+def options(cluster: Cluster, kind: Resources, nodes: int, time_limit: str | None) -> list[str]:
     """As a stage's own job asks."""
     slurm = cluster.slurm or Slurm()
-    asks = slurm.cpu if kind == "cpu" else slurm.gpu or Jobs()
+    asks = slurm.jobs(kind) or Jobs()
     _, each = size(cluster, kind)
     asked = {
         "partition": asks.partition,
@@ -59,29 +59,31 @@ def options(cluster: Cluster, kind: Kind, nodes: int, time_limit: str | None) ->
         "cpus-per-task": cluster.threads_per_process,
         "mem": "0" if asks.memory_gib is None else f"{round(asks.memory_gib * 1024)}M",
     }
-    gpus = [slurm.gpus_option.format(cluster.processes_per_node)] if kind == "gpu" else []
+    num_gpus = cluster.gpus_of(kind)
+    gpus = [slurm.gpus_option.format(num_gpus)] if num_gpus else []
     return [*(f"--{key}={value}" for key, value in asked.items() if value is not None), *gpus, *asks.options]
 
 
-def command(cluster: Cluster, kind: Kind, name: str, folder: Path, token: str) -> list[str]:
+def command(cluster: Cluster, kind: Resources, name: str, folder: Path, token: str) -> list[str]:
     script = "\n".join([*(cluster.slurm or Slurm()).environment, TASK])
-    probe = [*program(cluster), "-m", "slurm.doctor.probe", str(folder), token, cluster.device if kind == "gpu" else "cpu"]
+    device = cluster.device if cluster.gpus_of(kind) else "cpu"
+    probe = [*program(cluster), "-m", "slurm.doctor.probe", str(folder), token, device]
     nodes, _ = size(cluster, kind)
     step = [f"--job-name={name}", "--mpi=none", "--input=none", "--kill-on-bad-exit=1"]
     return ["srun", *options(cluster, kind, nodes, TIME_LIMIT), *step, "bash", "-c", script, "task", *probe]
 
 
-def would_be_taken(cluster: Cluster, kind: Kind) -> tuple[bool, str]:
+def would_be_taken(cluster: Cluster, kind: Resources) -> tuple[bool, str]:
     """Whether Slurm would take a whole job of this kind, as large and as long as the page says, and what it says to that."""
     slurm = cluster.slurm or Slurm()
-    asks = slurm.cpu if kind == "cpu" else slurm.gpu or Jobs()
+    asks = slurm.jobs(kind) or Jobs()
     nodes = cluster.nodes if size(cluster, kind)[0] > 1 else 1
     whole = ["sbatch", "--test-only", *options(cluster, kind, nodes, asks.time_limit), "--wrap=true"]
     answer = subprocess.run(whole, capture_output=True, text=True, env=environment(), stdin=subprocess.DEVNULL)
     return answer.returncode == 0, answer.stderr.strip().removeprefix("sbatch: ").replace("\nsbatch: ", "; ")
 
 
-def run(cluster: Cluster, kind: Kind, folder: Path, token: str, *, seconds: float, tell: Callable[[str], None]) -> Answer:
+def run(cluster: Cluster, kind: Resources, folder: Path, token: str, *, seconds: float, tell: Callable[[str], None]) -> Answer:
     """Waits in the queue for that many seconds at most. `tell` hears, once, that it waits."""
     nodes, each = size(cluster, kind)
     name, started = f"midtrain-doctor-{token}-{kind}", time.monotonic()

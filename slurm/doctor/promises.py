@@ -1,20 +1,25 @@
 """What a cluster's page says, held against what Slurm says. Nothing is submitted here."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from recipes.schema import Cluster, Jobs, Slurm, seconds_of
+from recipes.schema.cluster import Resources
 from slurm.doctor import site
 from slurm.doctor.check import Check, failed, passed, skipped
 from slurm.doctor.site import Node, Partition
 from slurm.queue.facts import missing_of
 
-Kind = Literal["cpu", "gpu"]
+
+def kinds(cluster: Cluster) -> list[Resources]:
+    """Of jobs that this cluster gets, each that is asked for in a way of its own."""
+    if cluster.device == "cpu":
+        return ["cpu"]
+    return ["cpu", "gpu", "one_gpu"] if cluster.slurm is not None and cluster.slurm.one_gpu is not None else ["cpu", "gpu"]
 
 
-def kinds(cluster: Cluster) -> list[Kind]:
-    """Of jobs that this cluster gets."""
-    return ["cpu", "gpu"] if cluster.device == "cuda" else ["cpu"]
+def trains(cluster: Cluster, kind: Resources) -> bool:
+    """Whether training's jobs are of this kind."""
+    return kind == ("gpu" if cluster.device == "cuda" else "cpu")
 
 
 def check_page(cluster: Cluster) -> Iterator[Check]:
@@ -30,14 +35,14 @@ def check_page(cluster: Cluster) -> Iterator[Check]:
 def check_site(cluster: Cluster, slurm: Slurm) -> Iterator[Check]:
     known = site.partitions()
     for kind in kinds(cluster):
-        asks = slurm.cpu if kind == "cpu" else slurm.gpu or Jobs()
+        asks = slurm.jobs(kind) or Jobs()
         if asks.partition is not None:
             yield from _check_jobs(cluster, kind, asks, known)
     yield _check_array_size(slurm)
     yield _check_account(cluster, slurm)
 
 
-def _check_jobs(cluster: Cluster, kind: Kind, asks: Jobs, known: dict[str, Partition]) -> Iterator[Check]:
+def _check_jobs(cluster: Cluster, kind: Resources, asks: Jobs, known: dict[str, Partition]) -> Iterator[Check]:
     name, key = f"partition {asks.partition}", f"cluster.slurm.{kind}"
     partition = known.get(str(asks.partition))
     if partition is None:
@@ -60,12 +65,11 @@ def _check_time(key: str, asked: str, partition: Partition) -> Check:
     return failed(name, f"partition {partition.name} allows {longest} at most", f'{key}.time_limit: "{longest}"')
 
 
-def _check_nodes(cluster: Cluster, kind: Kind, asks: Jobs, partition: Partition) -> Check:
+def _check_nodes(cluster: Cluster, kind: Resources, asks: Jobs, partition: Partition) -> Check:
     """Enough nodes that are large enough for training, and one for what needs one."""
-    trains = kind == "gpu" or cluster.device == "cpu"
-    wanted = cluster.nodes if trains else 1
-    cpus = max(cluster.processes_per_node * cluster.threads_per_process if trains else 1, asks.processes if kind == "cpu" else 1)
-    gpus = cluster.processes_per_node if kind == "gpu" else 0
+    wanted = cluster.nodes if trains(cluster, kind) else 1
+    cpus = max(_cpus(cluster, kind), asks.processes if kind == "cpu" else 1)
+    gpus = cluster.gpus_of(kind)
     memory = round((asks.memory_gib or 0) * 1024)
     found = site.nodes(partition.name)
     name = f"nodes of {partition.name}"
@@ -84,14 +88,21 @@ def _check_nodes(cluster: Cluster, kind: Kind, asks: Jobs, partition: Partition)
     return passed(name, f"{len(usable)} of {len(found)} have {need}; {wanted} needed")
 
 
-def _smaller(found: list[Node], kind: Kind) -> str:
+def _cpus(cluster: Cluster, kind: Resources) -> int:
+    """Of the processes on a node, but for curation's."""
+    if trains(cluster, kind):
+        return cluster.processes_per_node * cluster.threads_per_process
+    return cluster.threads_per_process if kind == "one_gpu" else 1
+
+
+def _smaller(found: list[Node], kind: Resources) -> str:
     if not found:
         return f"cluster.slurm.{kind}.partition: one with nodes"
     largest = max(found, key=lambda node: (node.gpus, node.cpus, node.memory_mib))
     told = f"{largest.name} has {largest.cpus} CPUs, {largest.memory_mib / 1024:.0f} GiB, {largest.gpus} GPUs"
     memory = f"cluster.slurm.{kind}.memory_gib"
-    processes = "cluster.slurm.cpu.processes" if kind == "cpu" else "cluster.processes_per_node"
-    return f"{told}: lower {processes}, cluster.threads_per_process or {memory}"
+    processes = {"cpu": "cluster.slurm.cpu.processes, ", "gpu": "cluster.processes_per_node, ", "one_gpu": ""}[kind]
+    return f"{told}: lower {processes}cluster.threads_per_process or {memory}"
 
 
 def _check_array_size(slurm: Slurm) -> Check:
@@ -114,7 +125,7 @@ def _check_account(cluster: Cluster, slurm: Slurm) -> Check:
         )
     qualities = sorted({qos for account, _, allowed in rows for qos in allowed if slurm.account in (None, account)})
     for kind in kinds(cluster):
-        asked = (slurm.cpu if kind == "cpu" else slurm.gpu or Jobs()).qos
+        asked = (slurm.jobs(kind) or Jobs()).qos
         if asked is not None and asked not in qualities:
             return failed(name, f"you have no qos {asked}", f"cluster.slurm.{kind}.qos: one of {', '.join(qualities) or 'none'}")
     return passed(name, f"account {slurm.account or 'by default'}, of {', '.join(accounts) or 'none'}")

@@ -6,15 +6,16 @@ from typing import Any
 
 from recipes import manifest
 from recipes.schema import Cluster
+from recipes.schema.cluster import Resources
 from slurm.doctor.check import Check, failed, passed, skipped
 from slurm.doctor.job import Answer
-from slurm.doctor.promises import Kind
+from slurm.doctor.promises import trains
 
 NUM_LINES = 3  # of what a job complained of
 NOISE = ("srun: ", "slurmstepd: ")  # Slurm says that a task has ended, the task itself why
 
 
-def judge(answer: Answer, cluster: Cluster, kind: Kind, folder: Path, token: str) -> Iterator[Check]:
+def judge(answer: Answer, cluster: Cluster, kind: Resources, folder: Path, token: str) -> Iterator[Check]:
     where = f"on {kind} nodes"
     nodes = answer.each("sees")
     if answer.problem and not nodes:
@@ -29,9 +30,9 @@ def judge(answer: Answer, cluster: Cluster, kind: Kind, folder: Path, token: str
     yield _files(nodes, folder, token, where)
     yield _locks(nodes, where)
     yield _software(nodes, where)
-    if kind == "gpu":
-        yield _gpus(answer, cluster)
-    if kind == "gpu" or cluster.device == "cpu":
+    if num_gpus := cluster.gpus_of(kind):
+        yield _gpus(answer, num_gpus)
+    if trains(cluster, kind):
         yield _all_reduce(answer, cluster)
 
 
@@ -94,8 +95,8 @@ def _software(nodes: list[dict[str, Any]], where: str) -> Check:
     return passed(name, f"{nodes[0]['python']} {here['python']}, {version}, as here")
 
 
-def _gpus(answer: Answer, cluster: Cluster) -> Check:
-    name = f"{cluster.processes_per_node} GPUs a node"
+def _gpus(answer: Answer, num: int) -> Check:
+    name = f"{num} GPU{'' if num == 1 else 's'} a node"
     rows = answer.each("gpus")
     if not rows:
         return failed(name, " / ".join(_complaints(answer)) or "torch was not loaded", "install torch for CUDA on the GPU nodes")
@@ -105,8 +106,8 @@ def _gpus(answer: Answer, cluster: Cluster) -> Check:
         mend += "cluster.slurm.environment"
         return failed(name, f"Slurm gave {broken['visible'] or 'none'}, torch says: {broken['gpu_problem']}", mend)
     few = min(row["gpus"] for row in rows)
-    if few < cluster.processes_per_node:
-        mend = "cluster.slurm.gpus_option must ask for all of them on a node: `scontrol show config` names GresTypes"
+    if few < num:
+        mend = "cluster.slurm.gpus_option must ask for all that a job needs of a node: `scontrol show config` names GresTypes"
         return failed(name, f"a process sees {few}", mend)
     return passed(name, f"{', '.join(rows[0]['names'])}, torch {rows[0]['torch']}")
 

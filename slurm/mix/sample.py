@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recipes.schema import TrainRecipe, nearest
+from recipes.schema import nearest
 from recipes.stage import Stage
 from slurm.epochs import WORTH
 from slurm.mix.limits import Limits, limits, most_by_tokens, rounded, written
-from slurm.plan import Plan
+from slurm.plan import Plan, train_recipe
 
 CONCENTRATION = 20.0
 POINTS_PER_SOURCE = 6
@@ -45,9 +45,7 @@ def centre(
 ) -> Centre:
     """`name`: a training stage, as it is run (decay_short); None: the page's last one. ValueError where that is not one, and
     where the own blend is beyond the limits."""
-    recipe = planned.recipe
-    if not isinstance(recipe, TrainRecipe):
-        raise ValueError(f"{planned.page} makes a dataset, which has no blend; sample takes a train page")
+    recipe = train_recipe(planned, "sample")
     runs = {stage.name: stage for stage in planned.stages if stage.page == planned.page and stage.do == "train"}
     last = [run for stage in list(recipe.trainings)[-1:] for run in recipe.runs_of(stage).values()]
     if name is None and len(last) > 1:

@@ -75,13 +75,18 @@ def wait(children: Sequence["subprocess.Popen[bytes]"], asked: Asked) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def stop(children: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """What they have finished is kept; what they are at is done again."""
+def stop(children: Sequence["subprocess.Popen[bytes]"], *, seconds: float = KILL_SECONDS) -> None:
+    """What they have finished, and save within this time, is kept; what they are at is done again."""
+    ask_to_end(children, seconds=seconds)
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def ask_to_end(children: Sequence["subprocess.Popen[bytes]"], *, seconds: float = KILL_SECONDS) -> None:
+    """Waits until they have, or this long."""
     for child in children:
         child.terminate()
-    for child in children:
-        try:
-            child.wait(KILL_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+    until = time.monotonic() + seconds
+    while any(child.poll() is None for child in children) and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)

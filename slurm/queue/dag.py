@@ -14,6 +14,7 @@ import orjson
 
 from curation.ranks import num_ranks
 from recipes.schema import Cluster, Jobs, Slurm
+from recipes.schema.cluster import Resources
 from recipes.stage import Stage
 from slurm.queue.records import Part, job_name
 
@@ -26,7 +27,7 @@ class Job:
 
     stage: Stage
     part: Part
-    resources: Literal["cpu", "gpu"] = "cpu"
+    resources: Resources = "cpu"
     num_elements: int = 0
     num_at_once: int = 0
     needs: tuple["Job", ...] = ()
@@ -47,7 +48,7 @@ class Job:
     @property
     def asks(self) -> Jobs:
         """What the page says of this kind of job."""
-        return self.slurm.gpu or Jobs() if self.resources == "gpu" else self.slurm.cpu
+        return self.slurm.jobs(self.resources) or Jobs()
 
     @property
     def is_training(self) -> bool:
@@ -56,10 +57,8 @@ class Job:
 
     @property
     def num_gpus(self) -> int:
-        """Of each node. What asks a model has it on one."""
-        if self.resources == "cpu":
-            return 0
-        return self.cluster.processes_per_node if self.is_training else 1
+        """Of each node."""
+        return self.cluster.gpus_of(self.resources)
 
     def ranks_of(self, element: int) -> range:
         return range(element, num_ranks(self.stage), self.num_elements)
@@ -91,7 +90,7 @@ def _jobs_of(stage: Stage, needs: tuple[Job, ...]) -> list[Job]:
     if stage.do == "train" and cluster.device == "cuda":
         index = Job(stage, "index", needs=needs)
         return [index, Job(stage, "main", resources="gpu", needs=(index,))]
-    resources: Literal["cpu", "gpu"] = "gpu" if stage.do in GENERATES and cluster.device == "cuda" else "cpu"
+    resources: Resources = "one_gpu" if stage.do in GENERATES and cluster.device == "cuda" else "cpu"
     return [Job(stage, "main", resources=resources, needs=needs)]
 
 

@@ -1,9 +1,9 @@
 """What a cluster's page must say before anything is submitted to it; all that lacks is told at once."""
 
 from collections.abc import Iterable
-from typing import Literal
 
 from recipes.schema import Cluster, Jobs, seconds_of
+from recipes.schema.cluster import Resources
 from slurm.queue.dag import Job
 
 PARTITION = "`sinfo -s` names the partitions"
@@ -19,15 +19,15 @@ def missing_facts(jobs: Iterable[Job]) -> list[str]:
     return list(told)
 
 
-def missing_of(cluster: Cluster, resources: Literal["cpu", "gpu"]) -> list[str]:
+def missing_of(cluster: Cluster, resources: Resources) -> list[str]:
     """Of one kind of jobs."""
     slurm = cluster.slurm
     if slurm is None:
         return ["cluster.slurm is not set: this cluster's page knows no Slurm; choose another (cluster=h100) or write `slurm:`"]
-    asked = slurm.cpu if resources == "cpu" else slurm.gpu
-    key = f"cluster.slurm.{resources}"
+    asked, key = slurm.jobs(resources), f"cluster.slurm.{slurm.key_of(resources)}"
     if asked is None:
-        return [f"{key} is not set, but training runs on cuda: write {key}: {{partition: …, time_limit: …}}; {PARTITION}"]
+        work = "training" if resources == "gpu" else "what asks a model"
+        return [f"{key} is not set, but {work} runs on cuda: write {key}: {{partition: …, time_limit: …}}; {PARTITION}"]
     return [*_lacking(key, asked), *_too_short(key, asked, slurm.signal_seconds)]
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from curation.ranks import num_ranks, parts_folder
 from pretrain.checkpoint import files as checkpoints
+from pretrain.probe import saves
 from recipes.manifest import rank_file
 from recipes.schema import Restarts
 from recipes.stage import Stage
 from slurm.queue import records
 from slurm.queue.allocation import Allocation
+from slurm.queue.dag import GENERATES
 from slurm.queue.past import lost_nodes, past
 from slurm.queue.reason import End, slurms_word
 from slurm.queue.records import RESTARTING, Began, Ended, Found, Part, Reason
@@ -113,7 +115,9 @@ class History:
 
 def progress(stage: Stage, ranks: range = range(0)) -> int:
     """What is done of a stage, or of some of its ranks, as a number that only grows: the step of the newest checkpoint; parts of
-    shards, where a finished rank counts more than any number of parts."""
+    answers, and what a probe has saved; parts of shards, where a finished rank counts more than any number of parts."""
+    if stage.do in GENERATES:
+        return sum(1 for _ in stage.folder.glob("*/*/[0-9]*.parquet")) + saves.progress(stage.folder)
     if stage.room == "pretrain":
         return max((checkpoints.step_of(path) for path in checkpoints.present(stage.folder)), default=0)
     if stage.room != "curation":

@@ -5,6 +5,7 @@ count as completed, and what waits for it would start.
 """
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,8 +19,8 @@ from recipes.stage import LOGS, Stage, is_finished, read_stage
 from slurm.queue import records
 from slurm.queue.allocation import allocation, as_processes, program
 from slurm.queue.ask import NoSlurm, Refused, ask
-from slurm.queue.children import Asked, is_free, start, stop, wait
-from slurm.queue.dag import cluster_of
+from slurm.queue.children import Asked, ask_to_end, is_free, start, stop, wait
+from slurm.queue.dag import GENERATES, cluster_of
 from slurm.queue.history import History
 from slurm.queue.live import seconds
 from slurm.queue.past import lost_nodes
@@ -30,6 +31,7 @@ from slurm.results import link_result
 Child = subprocess.Popen[bytes]
 WORD_SECONDS = 2.0  # Slurm's word may come a moment behind what it does
 PROBE_SECONDS = 60
+SAVING_SHARE = 0.8  # of the seconds between Slurm's signal and the time limit: the rest is for the way into the queue
 QUEUED_ALREADY = "Job is pending execution"  # how scontrol says so
 LOCK_SECONDS = 900  # NCCL gives up on lost peers after 10 minutes
 
@@ -219,7 +221,7 @@ class Node:
         told = f"{end.told}; {refusal}" if refusal and end.reason in RESTARTING else end.told
         self.history.end(end, again=again, told=told)
         if not self._is_training:
-            stop(self.children)
+            self._end_children()
         if again and (refused := self._requeue()):
             self.history.end(end, told=f"{told}; it could not queue itself again: {refused}")
             return
@@ -227,6 +229,16 @@ class Node:
             self._leave_out(end.nodes)
         for child in self.children:
             child.wait()
+
+    def _end_children(self) -> None:
+        """What asks a model saves before it ends, and has the time for it that the site leaves. What is taken away has only what
+        Slurm grants it: it saves on until Slurm ends it, and the place in the queue does not wait for that."""
+        if self.stage.do not in GENERATES:
+            stop(self.children)
+        elif self.asked.signal == signal.SIGTERM:
+            ask_to_end(self.children)
+        else:
+            stop(self.children, seconds=SAVING_SHARE * self.slurm.signal_seconds)
 
     def _requeue(self) -> str:
         """Empty, or why not. Some sites put what they preempt into the queue themselves, others cancel it."""

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.schema import TrainRecipe
 from recipes.stage import Input, Stage, read_stage
-from slurm.plan import Plan
+from slurm.plan import Plan, train_recipe
 from slurm.release.readiness import find_card
 
 
@@ -41,9 +40,8 @@ def lineage(plan: Plan, end: str) -> Lineage:
     folders = {str(stage.folder) for stage in way}
     certificates = [stage for stage in plan.stages if stage.do == "certificate" and stage.inputs["tokens"].stage in folders]
     found = _way_to([export, *(one for one in certificates if one.is_finished)], plan)
-    assert isinstance(plan.recipe, TrainRecipe)
-    prove = plan.recipe.release.prove
-    card, why = find_card(export, prove) if prove else (None, "")
+    prove = train_recipe(plan, "release").release.prove
+    card, why = find_card(plan, export, prove) if prove else (None, "")
     stages = [*found, *_before(card, _folders(found))] if card else found
     return Lineage(end, export, stages, certificates, prove, card, why)
 
@@ -74,12 +72,11 @@ def _folders(stages: list[Stage]) -> set[str]:
 
 def ends(plan: Plan, branch: str | None) -> list[str]:
     """Those to release: all of a train page, or the named one."""
-    if not isinstance(plan.recipe, TrainRecipe):
-        raise ValueError(f"{plan.page} makes a dataset, not a model; release takes a train page")
+    known = train_recipe(plan, "release").ends
     if branch is None:
-        return plan.recipe.ends
-    if branch not in plan.recipe.ends:
-        raise ValueError(f"--branch {branch}: {plan.page} has no such end; it has {', '.join(plan.recipe.ends)}")
+        return known
+    if branch not in known:
+        raise ValueError(f"--branch {branch}: {plan.page} has no such end; it has {', '.join(known)}")
     return [branch]
 
 

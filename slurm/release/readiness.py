@@ -1,5 +1,5 @@
-"""The readiness certificate: the card of exactly this export, made by the settings of the page that `release.prove` names, on
-which no check failed. Concerns are told in the model card, and refuse nothing.
+"""The readiness certificate: the card of exactly this export, as the page that `release.prove` names would make it now: by its
+settings, of its problems; no check of it failed. Concerns are told in the model card, and refuse nothing.
 """
 
 import hashlib
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
-import pretrain
 from recipes.load import load
-from recipes.schema import ProveRecipe, Readiness
+from recipes.schema import ProveRecipe
 from recipes.stage import Stage, is_finished, read_stage
+from slurm.plan import Plan, plan
 from slurm.release.bundle import Bundle, Flaw
 
 CARD = "card.json"  # as its stage names it
@@ -26,33 +26,32 @@ class Found(NamedTuple):
     why: str = ""
 
 
-def find_card(export: Stage, prove: str) -> Found:
-    """Among the results of a prove page, which are not planned anew: it may name ends that this page was not asked for."""
+def find_card(released: Plan, export: Stage, prove: str) -> Found:
+    """Among the results of a prove page. A card's fingerprint holds all that decides it: the checkpoint, the settings, the
+    content of the problems' files."""
     page = load(prove)
-    asked = page.readiness if isinstance(page, ProveRecipe) else None
-    if asked is None:
+    if not isinstance(page, ProveRecipe) or page.readiness is None:
         raise ValueError(f"release.prove={prove}: it makes no readiness card; name a page of recipes/prove that has `readiness:`")
-    root = export.folder.parents[2]
-    cards = [read_stage(file.parent) for file in sorted((root / prove).glob("readiness_*/manifest.json"))]
+    wanted = _card_now(released, export, page)
+    cards = [read_stage(file.parent) for file in sorted(wanted.folder.parent.glob("readiness_*/manifest.json"))]
+    cards = [card for card in cards if is_finished(card.input("answers"))]
     ours = [card for card in cards if card.inputs["checkpoint"].stage == str(export.folder)]
-    same = [card for card in ours if _is_as_asked(card, asked, page)]
-    if same:
-        return Found(max(same, key=lambda card: (card.folder / "manifest.json").stat().st_mtime))
+    for card in ours:
+        if card.fingerprint == wanted.fingerprint:
+            return Found(card)
     if ours:
-        return Found(None, f"stale: {ours[-1].folder.name} is of other settings than {prove} has now")
+        return Found(None, f"stale: {ours[-1].folder.name} is of other settings or other problems than {prove} has now")
     others = [card for card in cards if _end(card) == export.name]
     told = f"stale: {others[-1].folder.name} is of {Path(others[-1].inputs['checkpoint'].stage or '').name}" if others else ""
     return Found(None, told)
 
 
-def _is_as_asked(card: Stage, asked: Readiness, page: Any) -> bool:
-    folder = card.inputs["answers"].stage
-    if folder is None or not is_finished(folder):
-        return False
-    answers = read_stage(folder)
-    params = {"seed": page.seed, "engine": page.engine.model_dump(mode="json"), **asked.of_answers()}
-    is_new = all(stage.version == pretrain.VERSIONS[stage.do] for stage in (card, answers))
-    return is_new and answers.params == params and card.params == {"limits": asked.limits.model_dump(mode="json")}
+def _card_now(released: Plan, export: Stage, page: ProveRecipe) -> Stage:
+    """Planned of this export alone, as the page may name ends that were not asked for; other pages as the release has them."""
+    only = {"checkpoints": {"released": f"made:{export.page}/{export.name}/hf"}, "evaluation": None, "probe": None}
+    asked = page.model_copy(update={**only, "root": released.recipe.root, "cluster": released.recipe.cluster})
+    planned = plan(page.page, recipes={**released.recipes, page.page: asked})
+    return next(stage for stage in planned.stages if stage.do == "readiness")
 
 
 def _end(card: Stage) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from thinking_models import byte_level, chain_model
 
+from recipes.outside import identity, matching
 from recipes.schema.evaluation import Evaluation
 from recipes.stage import Input, Stage, read_stage, write_stage
 
@@ -36,8 +37,8 @@ def make_stage(root: Path, name: str, checkpoint: Path, files: dict[str, Path], 
     """`keys`: of Evaluation; `benchmarks` without their paths, which are `files`."""
     benchmarks = {benchmark: {"path": "x", **spec} for benchmark, spec in keys.pop("benchmarks").items()}
     asked = Evaluation.model_validate({"benchmarks": benchmarks, **keys})
-    inputs = {"checkpoint": Input(str(checkpoint), "checkpoint")}
-    inputs |= {f"benchmark/{benchmark}": Input(str(file), benchmark) for benchmark, file in files.items()}
+    named = {"checkpoint": checkpoint, **{f"benchmark/{benchmark}": file for benchmark, file in files.items()}}
+    inputs = {role: Input(str(file), identity(matching(str(file)))) for role, file in named.items()}
     params = {"seed": 1, "engine": {"kind": "transformers", "dtype": "float32"}, **asked.params()}
     stage = Stage("prove/tiny", name, "pretrain", "evaluate", 1, params, inputs, RUN, "0" * 12, root / name)
     write_stage(stage)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrain.probe import stage as probe_stage
+from recipes.outside import identity, matching
 from recipes.schema.probe import Probe
 from recipes.schema.prove import Engine, Serving
 from recipes.stage import Input, Stage, read_stage, write_stage
@@ -74,7 +75,8 @@ def make_problems(file: Path, number: int = 60) -> Path:
 def make_stage(root: Path, name: str, checkpoint: Path, problems: Path, arm: str = "answer", run: int = 1, **keys: Any) -> Stage:
     probe = Probe.model_validate(PROBE | keys)
     params = {"seed": 5, "engine": Engine(dtype="float32").model_dump(), **probe.of_a_run(), "arm": arm, "run": run}
-    inputs = {"checkpoint": Input(str(checkpoint), "checkpoint"), "problems": Input(str(problems), "problems")}
+    named = {"checkpoint": str(checkpoint), "problems": str(problems)}
+    inputs = {role: Input(location, identity(matching(location))) for role, location in named.items()}
     settings = {"cluster": CLUSTER, "serving": Serving(batch_size=16).model_dump()}
     stage = Stage("prove/tiny", name, "pretrain", "probe", 1, params, inputs, settings, "0" * 12, root / name)
     write_stage(stage)

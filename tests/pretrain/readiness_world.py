@@ -9,6 +9,7 @@ import orjson
 from thinking_models import byte_level, chain_model
 
 from pretrain.__main__ import main
+from recipes.outside import identity, matching
 from recipes.schema import Engine, Readiness, Serving
 from recipes.stage import Input, Stage, write_stage
 
@@ -48,7 +49,7 @@ def answers_stage(folder: Path, checkpoint: Path, files: Mapping[str, Path], **a
     """Ready to run, and nothing that costs seconds unless it is asked for."""
     given = Readiness.model_validate({"problems": "problems", **SMALL, **asked})
     params = {"seed": 5, "engine": Engine(dtype="float32").model_dump(mode="json"), **given.of_answers()}
-    inputs = {role: Input(str(path), role) for role, path in {"checkpoint": checkpoint, **files}.items()}
+    inputs = {role: Input(str(path), identity(matching(str(path)))) for role, path in {"checkpoint": checkpoint, **files}.items()}
     run = {"cluster": {"threads_per_process": 1}, "serving": Serving().model_dump(mode="json")}
     stage = Stage("prove/mine", "answers_it", "pretrain", "answers", 1, params, inputs, run, "0" * 12, folder / "answers_it-0")
     write_stage(stage)
@@ -57,7 +58,7 @@ def answers_stage(folder: Path, checkpoint: Path, files: Mapping[str, Path], **a
 
 def card_stage(answers: Stage, **limits: Any) -> Stage:
     given = Readiness.model_validate({"problems": "problems", "limits": limits})
-    inputs = {"checkpoint": answers.inputs["checkpoint"], "answers": Input(str(answers.folder), "0" * 12)}
+    inputs = {"checkpoint": answers.inputs["checkpoint"], "answers": Input(str(answers.folder), "0" * 12, str(answers.folder))}
     params = {"limits": given.limits.model_dump(mode="json")}
     folder = answers.folder.with_name("readiness_it-0")
     stage = Stage("prove/mine", "readiness_it", "pretrain", "readiness", 1, params, inputs, answers.run, "0" * 12, folder)

@@ -116,6 +116,7 @@ def test_labels_that_are_numbers_are_labels(tmp_path: Path) -> None:
             "row 1, column 'question': '\\ud800?' is no text",
         ),
         ([{"question": "?", "answer": None}], {}, "row 1, column 'answer': None is no text"),
+        (['{"question": "?", "options": ["\\ud800", "x"], "answer": "A"}'], LETTERS, "row 1, column 'options'"),
         (['{"question": "?", "answer": NaN}'], {}, "row 1, column 'answer': nan is no text"),
         ([{"question": " ", "answer": "1"}], {}, "row 1, column 'question': ' ' is no text"),
         (
@@ -172,7 +173,7 @@ def test_shots_are_the_first_that_are_short_enough_with_their_notes_taken_away(t
     shots = Shots.model_validate({"path": "x", "number": 2, "columns": columns, "max_chars": 100})
     found = read_shots(written(tmp_path, *rows), shots, seed=0)
     assert [(shot.question, shot.solution, shot.answer) for shot in found] == [(f"q{n}", f"It is {n}.", f"{n}") for n in range(3)]
-    with pytest.raises(ValueError, match="has 4 worked examples of at most 100 characters, and 8 are asked for"):
+    with pytest.raises(ValueError, match="has 4 different worked examples of at most 100 characters, and 8 are asked for"):
         read_shots(written(tmp_path, *rows), shots.model_copy(update={"number": 8}), seed=0)
 
 

@@ -1,11 +1,11 @@
 """An evaluation of a checkpoint whose answers are known beforehand."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from evaluate_world import make_checkpoint, make_stage, write_items
 
 from pretrain import __main__ as program
 from pretrain.evaluate import answers
+from recipes import exits
 from recipes.fingerprint import file_hash
 from recipes.manifest import changed_files, output_files, read_manifest
 from recipes.pass_at_k import wilson
-from recipes.stage import Stage
+from recipes.stage import Stage, try_lock, write_stage
 
 ROOT = Path(__file__).parents[2]
 TEXT = {"template": "text", "max_tokens": 6}
@@ -136,9 +137,48 @@ def test_an_item_is_never_its_own_example(tmp_path: Path, checkpoint: Path) -> N
     sheet = open_sheet(stage, "rows", Benchmark.model_validate({"path": "x", "shots": shots}))
     assert isinstance(sheet, Sheet)
     asked = [[line for line in sheet.prompt(item).splitlines() if line.startswith("Question: ")] for item in sheet.items]
+    assert sheet.fewest_shots == 2
     assert asked[0] == ["Question: q1", "Question: q2", "Question: q0"]
     assert asked[1] == ["Question: q0", "Question: q2", "Question: q1"]
     assert asked[3] == ["Question: q0", "Question: q1", "Question: q3"]
+
+
+def test_a_question_that_stands_there_twice_is_one_example(tmp_path: Path, checkpoint: Path) -> None:
+    from pretrain.evaluate.sheet import open_sheet
+    from recipes.schema.evaluation import Benchmark
+    from recipes.stage import Input
+
+    rows = [{"question": f"q{number}", "answer": str(place)} for place, number in enumerate((0, 0, 0, 1, 1, 2))]
+    file = write_items(tmp_path / "rows.jsonl", *rows)
+
+    def sheet_of(number: int) -> Any:
+        shots = {"path": "x", "number": number, "columns": {}}
+        stage = make_stage(tmp_path, "evaluate_it", checkpoint, {"rows": file}, benchmarks={"rows": {"shots": shots}})
+        stage.inputs["shots/rows"] = Input(str(file), "rows")
+        return open_sheet(stage, "rows", Benchmark.model_validate({"path": "x", "shots": shots}))
+
+    two = sheet_of(2)
+    assert [shot.answer for shot in two.shots] == ["0", "3", "5"]
+    assert two.fewest_shots == 2
+    assert two.prompt(two.items[0]).count("Question: ") == 3
+    assert sheet_of(3).fewest_shots == 2  # the file has no fourth in place of the item itself
+    with pytest.raises(ValueError, match="has 3 different worked examples"):
+        sheet_of(4)
+
+
+@pytest.mark.parametrize(("changed", "told"), [("was changed", "9"), ("was taken away", None)])
+def test_a_benchmark_that_changed_since_the_plan_is_refused(
+    tmp_path: Path, checkpoint: Path, changed: str, told: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = many(tmp_path, checkpoint, "evaluate_it")
+    file = tmp_path / "sums.jsonl"
+    if told is None:
+        file.unlink()
+    else:
+        write_items(file, {"question": "a", "answer": told})
+    assert program.main([str(stage.folder)]) == exits.MISTAKE
+    assert f"sums.jsonl (benchmark/sums) {changed} since the stage was planned" in caplog.text
+    assert not (stage.folder / "answers").exists()
 
 
 def many(tmp_path: Path, checkpoint: Path, name: str) -> Stage:
@@ -177,16 +217,52 @@ program.main([{str(killed.folder)!r}])
     assert hashes(killed) == hashes(whole)
 
 
-def test_a_stage_whose_answers_are_all_there_loads_no_model(tmp_path: Path, checkpoint: Path) -> None:
-    copied = tmp_path / "copied"
-    shutil.copytree(checkpoint, copied)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_stage_that_is_asked_to_end_does_so_and_goes_on_later(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(answers, "PART", 16)
+    stage, times, compute = many(tmp_path, checkpoint, "evaluate_it"), [], answers._written
+
+    def answered(*given: Any) -> Any:
+        times.append(1)
+        if len(times) == 2:
+            os.kill(os.getpid(), number)
+        return compute(*given)
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        patch.setattr(answers, "_written", answered)
+        assert program.main([str(stage.folder)]) == exits.INTERRUPTED
+    assert signal.getsignal(number) is before
+    assert [file.name for file in (stage.folder / "answers/sums").iterdir()] == ["00000.parquet"]
+    assert program.main([str(stage.folder)]) == exits.DONE
+
+
+@pytest.mark.parametrize("do", ["evaluate", "answers", "probe"])
+def test_two_processes_do_not_ask_for_one_stage(
+    tmp_path: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture, do: str
+) -> None:
+    stage = replace(many(tmp_path, checkpoint, "evaluate_it"), do=do)
+    write_stage(stage)
+    held = try_lock(stage.folder / "logs" / "asking.lock")
+    assert held is not None
+    with held:
+        assert program.main([str(stage.folder)]) == exits.MISTAKE
+    assert "another process makes this stage" in caplog.text
+    assert not (stage.folder / "answers").exists()
+
+
+def test_a_stage_whose_answers_are_all_there_loads_no_model(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = {"sums": write_items(tmp_path / "sums.jsonl", *ITEMS)}
-    stage = make_stage(tmp_path, "evaluate_it", copied, files, benchmarks={"sums": TEXT})
+    stage = make_stage(tmp_path, "evaluate_it", checkpoint, files, benchmarks={"sums": TEXT})
     assert program.main([str(stage.folder)]) == 0
     before = hashes(stage)
     (stage.folder / "manifest.json").unlink()
     (stage.folder / "scores.json").unlink()
-    (copied / "model.safetensors").unlink()
+    monkeypatch.delattr("pretrain.evaluate.stage.open_engine")
     assert program.main([str(stage.folder)]) == 0
     assert hashes(stage) == before
 
@@ -202,6 +278,7 @@ def test_a_benchmark_that_cannot_be_read_is_told_before_a_model_is_loaded(
     tmp_path: Path, rows: list[dict[str, Any]], told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = write_items(tmp_path / "sums.jsonl", *rows)
+    (tmp_path / "no_checkpoint").mkdir()
     stage = make_stage(tmp_path, "evaluate_it", tmp_path / "no_checkpoint", {"sums": file}, benchmarks={"sums": TEXT})
     assert program.main([str(stage.folder)]) == 2
     assert told.format(file=file) in caplog.text

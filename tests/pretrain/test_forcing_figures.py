@@ -9,8 +9,8 @@ import pytest
 from thinking_models import byte_level, chain_model, engine
 
 from pretrain.generation.engine import Engine
+from pretrain.problems.problem import Problem
 from pretrain.readiness import budgets
-from pretrain.readiness.problems import Problem
 from recipes.fingerprint import file_hash
 from recipes.grading import Grader
 from recipes.pass_at_k import wilson

@@ -9,9 +9,9 @@ from probe_world import PROBE, make_problems, make_stage, run
 from pydantic import ValidationError
 
 from pretrain.probe import stage as probe_stage
-from pretrain.probe.problems import in_turn, split
+from pretrain.probe.split import in_turn, split
 from pretrain.probe.stage import silent
-from pretrain.readiness.problems import Problem
+from pretrain.problems.problem import Problem
 from recipes.load import load
 from recipes.schema import ProveRecipe
 from recipes.schema.probe import Probe
@@ -49,9 +49,9 @@ def test_a_machine_without_trl_is_told_which_extra_lacks(
     [
         ("", {}, "is empty: it has no row"),
         ('{"question": "x", "answer": "1"\n', {}, "line 1 is not JSON"),
-        ('{"question": "x", "answer": NaN}\n', {}, "row 1: no text in column 'answer': it is nan"),
-        ('{"question": "x", "answer": null}\n', {}, "row 1: no text in column 'answer': it is None"),
-        ('{"question": "  ", "answer": 1}\n', {}, "row 1: no text in column 'question'"),
+        ('{"question": "x", "answer": NaN}\n', {}, "row 1, column 'answer': nan is no text"),
+        ('{"question": "x", "answer": null}\n', {}, "row 1, column 'answer': None is no text"),
+        ('{"question": "  ", "answer": 1}\n', {}, "row 1, column 'question': '  ' is no text"),
         ('{"problem": "x", "answer": "1"}\n', {}, "row 1 has no column 'question'; it has answer, problem"),
         ('{"question": "x", "answer": "1"}\n' * 90, {}, "of 90 problems 1 are different and short enough"),
         (None, {"held_out": {"problems": 60}}, "of 60 problems 60 are different and short enough, too few to hold out 60"),
@@ -68,6 +68,15 @@ def test_problems_that_cannot_be_used_are_told(
         problems.write_text(content)
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
         run(make_stage(tmp_path, "run", checkpoint, problems, **keys))
+
+
+def test_too_few_problems_are_told_before_anything_is_loaded(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe_stage, "_load_quietly", lambda device: pytest.fail("torch was loaded"))
+    problems = make_problems(tmp_path / "problems.jsonl")
+    with pytest.raises(ValueError, match="of 60 problems 60 are different and short enough, too few to hold out 60"):
+        run(make_stage(tmp_path, "run", checkpoint, problems, held_out={"problems": 60}))
 
 
 def test_a_checkpoint_whose_answers_never_end_is_told(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

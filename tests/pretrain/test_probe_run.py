@@ -12,6 +12,7 @@ import pytest
 from probe_world import make_checkpoint, make_problems, make_stage, run
 from world import outputs
 
+from pretrain.ending import Interrupted
 from pretrain.probe import stage as probe_stage
 from pretrain.probe.judge import judge, read_run
 from pretrain.probe.verdict import collapses
@@ -158,7 +159,7 @@ def no_room(*_: Any, **__: Any) -> None:
 def run_in_child(stage: Stage) -> None:
     try:
         probe_stage.run(stage)
-    except probe_stage.Interrupted as error:
+    except Interrupted as error:
         os._exit(error.status)
     os._exit(0)
 

@@ -1,7 +1,9 @@
 """A readiness card's figures are those that a hand counts, of models whose weights were set by hand."""
 
+import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,7 +120,7 @@ def test_who_has_read_a_benchmark_completes_it_and_not_the_same_with_other_numbe
         tmp_path / "reader", tokens, {" b": [" c"], " c": [" d"], " d": [" "], " ": ["7"], "7": ["<|end|>"]}
     )
     files["benchmark"] = world.problems(
-        tmp_path / "read.jsonl", *[(f"{begin} so a b c d 7", "1") for begin in ("so", "wait", "a")]
+        tmp_path / "read.jsonl", *[(f"{begin} so a b c d 7", "1") for begin in ("so", "wait", "a")] * 5
     )
     stage = world.answers_stage(tmp_path, reader, files, contamination={"benchmark": "benchmark", "max_tokens": 8})
     found = world.asked(stage)
@@ -127,6 +129,21 @@ def test_who_has_read_a_benchmark_completes_it_and_not_the_same_with_other_numbe
     assert [told[kind]["mean"] for kind in ("benchmark", "control", "difference")] == [1, 0, 1]
     assert found["contamination"]["longest_match"]["control"]["mean"] == 0.5
     assert world.judged(world.card_stage(stage))["checks"]["contamination"]["verdict"] == "fail"
+
+
+def test_a_reciter_is_found_out_though_some_rests_are_longer_than_it_may_write(
+    tokens: Any, files: dict[str, Path], tmp_path: Path
+) -> None:
+    follows = {" b": [" c"], " c": [" d"], " d": [" "], " ": ["7"], "7": ["<|end|>"]}
+    reader = world.even_model(tmp_path / "reader", tokens, follows)
+    short = [("so so a b c d 7", "1")] * 10
+    files["benchmark"] = world.problems(tmp_path / "read.jsonl", *short, ("so " * 40 + "a b c d 7", "1"))
+    stage = world.answers_stage(tmp_path, reader, files, contamination={"benchmark": "benchmark", "max_tokens": 4})
+    found = world.asked(stage)["contamination"]
+    assert (found["questions"], found["left_out"]) == (10, 1)
+    assert found["completed"]["benchmark"]["mean"] == 1
+    told = world.judged(world.card_stage(stage))["checks"]["contamination"]["told"]
+    assert told == "1 questions left out: there was no room to complete them"
 
 
 def test_a_control_of_later_questions_may_be_named(tokens: Any, files: dict[str, Path], tmp_path: Path) -> None:
@@ -185,6 +202,62 @@ def test_a_checkpoint_that_transformers_cannot_load_is_asked_nothing_and_its_car
     assert not (stage.folder / "answers").exists()
 
 
+def spoilt(even: Path, folder: Path, **of_config: Any) -> Path:
+    """A copy with another config.json."""
+    shutil.copytree(even, folder)
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | of_config))
+    return folder
+
+
+def refused(stage: Any) -> dict[str, Any]:
+    """The checks of a card whose every figure is not measured."""
+    assert world.asked(stage)["figures"] == {}
+    checks: dict[str, Any] = world.judged(world.card_stage(stage))["checks"]
+    assert {checks[name]["verdict"] for name in ("pass_at_1", "stopped", "entropy")} == {"not measured"}
+    return checks
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_file_that_is_cut_in_half_makes_a_card_that_says_so(
+    even: Path, files: dict[str, Path], tmp_path: Path, file: str
+) -> None:
+    broken = spoilt(even, tmp_path / "broken")
+    content = (broken / file).read_bytes()
+    (broken / file).write_bytes(content[: len(content) // 2])
+    stage = world.answers_stage(tmp_path, broken, files)
+    checks = refused(stage)
+    assert checks["files"]["verdict"] == "fail"
+    assert file in checks["files"]["told"]
+    assert not (stage.folder / "answers").exists()
+
+
+@pytest.mark.parametrize(("number", "told"), [(math.nan, "no finite numbers: lm_head.weight"), (3e38, "logits are no numbers")])
+def test_weights_that_give_no_numbers_make_a_card_that_says_so(
+    even: Path, files: dict[str, Path], tmp_path: Path, number: float, told: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = spoilt(even, tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights[world.HEAD][:] = number
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    checks = refused(world.answers_stage(tmp_path, broken, files))
+    assert checks["numbers"]["verdict"] == "fail"
+    assert told in checks["numbers"]["told"]
+
+
+def test_prompts_that_no_room_is_left_behind_make_a_card_that_says_so(even: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    narrow = spoilt(even, tmp_path / "narrow", max_position_embeddings=4)
+    checks = refused(world.answers_stage(tmp_path, narrow, files))
+    assert checks["prompts_fit"]["verdict"] == "fail"
+    assert "no prompt leaves room for a token" in checks["prompts_fit"]["told"]
+    files["problems"] = world.problems(tmp_path / "mixed.jsonl", ("so", "7"), ("so " * 40, "8"))
+    wide = spoilt(even, tmp_path / "wide", max_position_embeddings=32)
+    mixed = world.asked(world.answers_stage(tmp_path / "mixed", wide, files))["checks"]["prompts_fit"]
+    assert mixed == {"verdict": "concern", "told": "1 of 2 prompts leave no room for a token"}
+
+
 def test_another_limit_makes_another_card_of_the_same_answers(even: Path, files: dict[str, Path], tmp_path: Path) -> None:
     stage = world.answers_stage(tmp_path, even, files)
     found = world.asked(stage)
@@ -204,8 +277,8 @@ def test_another_limit_makes_another_card_of_the_same_answers(even: Path, files:
         (b"{", "odd.jsonl, line 1 is not JSON"),
         (b"[1]\n", "odd.jsonl, line 1 is a list"),
         (b'{"question": "a", "answer": "1"}\n{"question": "b"}\n', "odd.jsonl, row 2 has no column 'answer'; it has question"),
-        (b'{"question": " ", "answer": "1"}\n', "odd.jsonl, row 1: no text in column 'question': it is ' '"),
-        (b'{"question": "a", "answer": NaN}\n', "odd.jsonl, row 1: no text in column 'answer': it is nan"),
+        (b'{"question": " ", "answer": "1"}\n', "odd.jsonl, row 1, column 'question': ' ' is no text"),
+        (b'{"question": "a", "answer": NaN}\n', "odd.jsonl, row 1, column 'answer': nan is no text"),
     ],
 )
 def test_a_file_that_is_no_file_of_problems_is_named_with_row_and_column(

@@ -1,12 +1,14 @@
 """`midtrain readiness`, from a folder to its card and its page."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import readiness_world as world
 from click.testing import CliRunner
 
+from recipes.load import load
 from slurm.cli import main
 from slurm.readiness import ANY, page_of
 
@@ -40,6 +42,12 @@ def test_a_page_is_taken_as_it_is_and_beside_nothing_else() -> None:
         page_of(["seed=5"])
 
 
+@pytest.mark.parametrize("path", ["/a/nan", "/a/null", "/a/True", "/a/${b}", "/a\\b", "/a\\${b}", "/it's\\", "/a/${b}\\'"])
+def test_a_path_reaches_the_page_as_it_is(path: str) -> None:
+    page, overrides = page_of([path])
+    assert list(load(page, overrides).checkpoints.values()) == [path]
+
+
 def test_a_page_without_cards_and_a_folder_without_a_model_are_mistakes(tmp_path: Path) -> None:
     said = CliRunner().invoke(main, ["readiness", "curate/demo_data"])
     assert said.exit_code == 2
@@ -52,7 +60,7 @@ def test_a_page_without_cards_and_a_folder_without_a_model_are_mistakes(tmp_path
 def test_a_folder_gets_its_card_and_the_exit_status_tells_of_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = world.tokenizer(tmp_path / "tokenizer")
     model = world.even_model(tmp_path / "my model", tokens, {":": [" so"], " so": [" so"]})
-    file = world.problems(tmp_path / "mine.jsonl", ("so", "7"), ("wait", "8"))
+    file = world.problems(tmp_path / "mine.jsonl", *[("so", "7"), ("wait", "8")] * 8)
     monkeypatch.chdir(tmp_path)
     told = [f"readiness.problems={file}", "engine.dtype=float32", *QUICK]
     said = CliRunner().invoke(main, ["readiness", str(model), *told])
@@ -62,7 +70,9 @@ def test_a_folder_gets_its_card_and_the_exit_status_tells_of_failures(tmp_path: 
     assert f"card         {card.relative_to(tmp_path)}" in said.stdout
     checks = json.loads(card.read_bytes())["checks"]
     assert checks["truncated"]["figure"]["mean"] == 1
-    assert 'id="readiness"' in (tmp_path / "runs/prove/checkpoint/report.html").read_text()
+    (report,) = (tmp_path / "runs/prove/checkpoint").glob("report-*/report.html")
+    assert f"report       {report.relative_to(tmp_path)}" in said.stdout
+    assert 'id="readiness"' in report.read_text()
     lenient = [
         f"readiness.limits.{name}={{concern: null, fail: null}}" for name in ("min_stopped", "max_truncated", "min_entropy")
     ]
@@ -71,3 +81,21 @@ def test_a_folder_gets_its_card_and_the_exit_status_tells_of_failures(tmp_path: 
     found = json.loads(again.stdout)
     assert found["my_model"]["checks"]["truncated"]["verdict"] == "pass"
     assert len(list((tmp_path / "runs/prove/checkpoint").glob("answers_my_model-*"))) == 1
+
+
+def test_what_is_broken_hides_no_other_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = world.tokenizer(tmp_path / "tokenizer")
+    good = world.even_model(tmp_path / "good", tokens, {":": ["7"], "7": ["<|end|>"]})
+    damaged, odd = (Path(shutil.copytree(good, tmp_path / name)) for name in ("damaged", "odd"))
+    weights = damaged / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    config = json.loads((odd / "config.json").read_text())
+    (odd / "config.json").write_text(json.dumps(config | {"model_type": "of_nobody", "architectures": ["Nobody"]}))
+    file = world.problems(tmp_path / "mine.jsonl", ("so", "7"), ("wait", "8"))
+    monkeypatch.chdir(tmp_path)
+    told = [f"readiness.problems={file}", "engine.dtype=float32", *QUICK]
+    said = CliRunner().invoke(main, ["readiness", str(damaged), str(good), str(odd), *told])
+    assert said.exit_code == 1, said.output
+    assert ["check", "damaged", "good"] in [line.split() for line in said.stdout.splitlines()]
+    assert "damaged, files: model.safetensors is damaged" in " ".join(said.stdout.split())
+    assert said.stdout.count("card.json") == 2

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import readiness_world as world
 
-from pretrain.readiness.identity import checks, trained_eos
+from pretrain.readiness.identity import checks, numbers, trained_eos
 from pretrain.readiness.loading import check, with_transformers
 from recipes.manifest import publish
 from recipes.stage import Input, Stage, write_stage
@@ -49,7 +49,7 @@ def chat_template(folder: Path) -> None:
 def test_files_that_agree_pass_every_check(whole: Path) -> None:
     found = checks(whole, PROMPTS, {"curate/web": 0})
     assert {name: one.verdict for name, one in found.items()} == dict.fromkeys(
-        ("end_of_text", "vocabulary", "tied_embedding", "template", "round_trip"), "pass"
+        ("files", "end_of_text", "vocabulary", "tied_embedding", "template", "round_trip"), "pass"
     )
     assert "there is no chat template" in found["template"].told
 
@@ -93,6 +93,65 @@ def test_what_does_not_agree_is_told(checkpoint: Path, name: str) -> None:
     found = checks(checkpoint, PROMPTS, {})[where]
     assert found.verdict == verdict
     assert told in found.told
+
+
+def damaged(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def with_infinity(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights[world.HEAD][1, 1] = float("inf")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def more_ids(folder: Path) -> None:
+    file = folder / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["model"]["vocab"]["so wait"] = 99_999
+    file.write_text(json.dumps(content))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "half the weights": (damaged, "files", "model.safetensors is damaged (Error while deserializing header"),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "files", "there is no tokenizer.json"),
+    "no JSON": (lambda folder: (folder / "tokenizer.json").write_text("{"), "files", "tokenizer.json is damaged ("),
+    "config": (lambda folder: (folder / "config.json").write_text("{"), "files", "config.json is no JSON ("),
+    "list": (lambda folder: (folder / "generation_config.json").write_text("[]"), "files", "generation_config.json holds no obj"),
+    "template": (
+        lambda folder: (folder / "chat_template.jinja").write_text("{{ messages }"),
+        "template",
+        "its chat template cannot be used (TemplateSyntaxError: unexpected '}')",
+    ),
+    "end": (
+        lambda folder: edit(folder / "tokenizer_config.json", eos_token="<nowhere>"),
+        "end_of_text",
+        "tokenizer_config.json names '<nowhere>' as end of text, and tokenizer.json does not have it",
+    ),
+    "ids": (more_ids, "vocabulary", "the tokenizer has ids up to 99999, the weights only"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_fails_its_check_and_the_others_go_on(checkpoint: Path, name: str) -> None:
+    spoil, where, told = BROKEN[name]
+    spoil(checkpoint)
+    found = checks(checkpoint, PROMPTS, {})
+    assert found[where].verdict == "fail"
+    assert told in found[where].told
+    assert set(found) == {"files", "end_of_text", "vocabulary", "tied_embedding", "template", "round_trip"}
+
+
+def test_weights_that_are_no_numbers_are_named(whole: Path, checkpoint: Path) -> None:
+    assert numbers(whole).verdict == "pass"
+    with_infinity(checkpoint)
+    found = numbers(checkpoint)
+    assert (found.verdict, found.told) == ("fail", "weights that are no finite numbers: lm_head.weight")
+    damaged(checkpoint)
+    assert numbers(checkpoint).verdict == "not measured"
 
 
 def test_several_ends_of_text_are_enough_where_one_is_the_tokenizers(checkpoint: Path) -> None:

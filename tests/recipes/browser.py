@@ -46,6 +46,13 @@ def unfold(browser: Any) -> None:
     browser.execute_script("document.querySelectorAll('details').forEach(details => { details.open = true })")
 
 
+def scrolled(browser: Any, section: str) -> list[str]:
+    """The tables of a section that are wider than their place."""
+    wide = f"return [...document.querySelectorAll('#{section} .scroll')].filter(part => part.scrollWidth > part.clientWidth)"
+    found: list[str] = browser.execute_script(f"{wide}.map(part => part.getAttribute('aria-label'))")
+    return found
+
+
 def assert_fits(browser: Any, width: int) -> None:
     """Nothing is wider than the window, whatever is folded."""
     across = browser.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")

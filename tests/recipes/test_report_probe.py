@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import assert_fits, open_at
+from browser import assert_fits, open_at, scrolled
 from report_files import HOSTILE, change
 from report_page import Page
 
@@ -15,6 +15,7 @@ from recipes.manifest import publish
 from recipes.report.make import render
 from recipes.report.probe import read_probe
 from recipes.report.record import read_records
+from recipes.report.spread import Band, spread_svg
 from recipes.stage import Stage, made, write_stage
 
 BEFORE = {"long": 0.2, "short": 0.4}
@@ -80,13 +81,12 @@ def test_a_verdict_stands_beside_base_scores_the_control_and_what_collapsed(text
     page = Page(text)
     assert page.faults == []
     [long] = page.find_rows("long")
-    assert long[1] == "learned"
-    assert long[2].startswith("answer 2: truncated, 0.1")
-    assert [cell.split()[0] for cell in long[3:5]] == ["+40.0", "+45.0"]
-    assert [cell.split(" %")[0] for cell in long[5:8]] == ["20.0", "65.0", "25.0"]
-    assert long[8:] == ["2", "100"]
+    assert long[1].startswith("learned collapsed: answer 2: truncated, 0.1")
+    assert [cell.split()[0] for cell in long[2:4]] == ["+40.0", "+45.0"]
+    assert [cell.split(" %")[0] for cell in long[4:7]] == ["20.0", "65.0", "25.0"]
+    assert long[7:] == ["2", "100"]
     [short] = page.find_rows("short")
-    assert short[1:3] == ["learned", "no run"]
+    assert short[1] == "learned"
 
 
 def test_checkpoints_are_compared_in_pairs_and_base_scores_are_said_to_choose_none(text: str) -> None:
@@ -98,14 +98,31 @@ def test_checkpoints_are_compared_in_pairs_and_base_scores_are_said_to_choose_no
 
 
 def test_arms_stand_beside_each_other_on_the_same_axes_with_the_spread_over_seeds(folders: list[Path]) -> None:
-    probe = read_probe(read_records(folders))
+    probe = read_probe(read_records(folders), {"long": 4, "short": 2})
     assert probe is not None
     length = next(figure for figure in probe.figures if figure.title == "Length of answers")
     (_, ours), (_, control) = length.plots
     assert ours.count('class="spread') == control.count('class="spread') == 2
     ticks = [part.split(">")[1].split("<")[0] for part in ours.split('class="tick end"')[1:]]
     assert ticks == [part.split(">")[1].split("<")[0] for part in control.split('class="tick end"')[1:]]
-    assert probe.legend == [("long", 1), ("short", 2)]
+    assert probe.legend == [("long", 4), ("short", 2)]
+
+
+def test_a_collapse_is_told_among_what_is_worth_knowing(text: str) -> None:
+    assert "prove/demo/probe_long_answer_2" in text.split('id="concerns"')[1]
+    assert "this run of the probe collapsed: truncated (0.1" in text
+
+
+def test_equal_lines_are_dashed_in_turn_and_zeros_stand_on_an_axis_from_zero() -> None:
+    zeros = [(1.0, 0.0, 0.0, 0.0), (2.0, 0.0, 0.0, 0.0)]
+    drawn = spread_svg([Band("a", 1, zeros), Band("b", 2, zeros)], title="t", y_label="share", low=0.0, high=0.0)
+    lines = [part.split("/>")[0] for part in drawn.split('<path class="line ')[1:]]
+    assert [line.partition(" d=")[0] for line in lines] == [
+        'c1" stroke-dasharray="7 7" stroke-dashoffset="0"',
+        'c2" stroke-dasharray="7 7" stroke-dashoffset="-7"',
+    ]
+    ticks = [part.split(">")[1].split("<")[0] for part in drawn.split('class="tick end"')[1:]]
+    assert (ticks[0], ticks[-1]) == ("0.0", "1.0")
 
 
 def test_without_a_verdict_there_are_curves_and_no_words_of_one(folders: list[Path]) -> None:
@@ -137,4 +154,6 @@ def test_the_section_fits_a_window(browser: Any, text: str, tmp_path: Path, widt
     file.write_text(text)
     open_at(browser, file, width)
     assert_fits(browser, width)
+    if width == 1280:
+        assert scrolled(browser, "probe") == []
     assert browser.execute_script("return document.querySelectorAll('#probe svg').length") == 12

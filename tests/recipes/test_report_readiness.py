@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import assert_fits, open_at, unfold
+from browser import assert_fits, open_at, scrolled, unfold
 from report_files import HOSTILE, change
 from report_page import Page
 
@@ -64,7 +64,7 @@ def page(folders: list[Path]) -> Page:
 def test_a_row_a_check_has_a_verdict_a_checkpoint(page: Page) -> None:
     rows = {row[0]: [" ".join(cell.split()) for cell in row[1:]] for row in page.rows if row}
     assert rows["stops by itself concern below 90.0 %, fail below 50.0 %"] == [
-        "pass 95.0 % 85.0 % – 105.0 %",
+        "concern 95.0 % 85.0 % – 105.0 %",
         "fail 20.0 % 10.0 % – 30.0 %",
     ]
     assert rows["loads in vllm"] == ["not measured", "not measured"]
@@ -113,6 +113,23 @@ def test_a_card_that_lacks_or_mistypes_things_breaks_no_page(tmp_path: Path, spo
 def card_of(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = read_manifest(folder)["details"]["readiness"]
     return found
+
+
+def test_four_checkpoints_stand_beside_each_other_in_a_window(browser: Any, tmp_path: Path) -> None:
+    folders = [made(tmp_path, name, shown(0.2, 0.2)) for name in ("base", "short", "long", "hybrid")]
+    file = tmp_path / "report.html"
+    file.write_text(render("prove/demo", folders))
+    open_at(browser, file, 1280)
+    assert scrolled(browser, "readiness") == []
+
+
+def test_failed_checks_are_told_first_and_among_what_is_worth_knowing(folders: list[Path]) -> None:
+    text = render("prove/demo", folders)
+    assert '<dt>Checkpoints asked</dt><dd>2</dd><dd class="note">1 failed a check of readiness</dd>' in text
+    concerns = text.split('id="concerns"')[1]
+    assert "2 checks of readiness for reinforcement learning failed: stops by itself (20.0\u00a0%), cut off at" in concerns
+    assert text.index('id="readiness"') < text.index('id="concerns"')
+    assert "prove/demo/readiness_short" not in concerns.split("</section>")[0]
 
 
 @pytest.mark.parametrize("width", [1280, 400])

@@ -18,9 +18,12 @@ CLUSTER = {
 }
 
 
+TRAINED_OR_ASKED = ("train", "export", "average", "evaluate", "answers", "probe")
+
+
 def stage(root: Path, name: str, *inputs: Stage, do: str = "format", shards: int | None = None, **cluster: Any) -> Stage:
     """`shards`: of a curation stage that ranks share. Keywords change the cluster's page."""
-    room = "recipes" if do == "report" else "pretrain" if do in ("train", "export", "average") else "curation"
+    room = "recipes" if do == "report" else "pretrain" if do in TRAINED_OR_ASKED else "curation"
     return Stage(
         page="curate/page",
         name=name,

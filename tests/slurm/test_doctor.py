@@ -12,8 +12,11 @@ from click.testing import CliRunner
 from slurm_cluster import sbatch, states, wait_until
 
 from recipes.load import load
+from recipes.schema.cluster import Resources
 from slurm.cli import main
+from slurm.doctor import job
 from slurm.doctor.job import Answer
+from slurm.doctor.promises import kinds
 from slurm.doctor.site import limit_seconds, num_gpus
 from slurm.doctor.verdicts import judge
 from slurm.virtual.cluster import VirtualCluster
@@ -166,7 +169,7 @@ def test_gpus_and_limits_are_read_as_slurm_writes_them() -> None:
     assert [limit_seconds(text) for text in ("UNLIMITED", "30:00", "02:00:00", "1-00:00:00")] == [None, 1800, 7200, 86400]
 
 
-def judged(tmp_path: Path, *found: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def judged(tmp_path: Path, *found: dict[str, Any], kind: Resources = "gpu") -> dict[str, tuple[str, str]]:
     """What is said of a job of two GPU nodes that printed this."""
     from recipes import manifest
 
@@ -177,8 +180,24 @@ def judged(tmp_path: Path, *found: dict[str, Any]) -> dict[str, tuple[str, str]]
         seen = {"node": f"node{rank + 1}", "sees": True, "why": "", "locks": True}
         rows.append({"rank": rank, **seen, "software": manifest.software(), "python": "python", "code": "here", **facts})
     cluster = load("train/demo", ["cluster=h100", "cluster.processes_per_node=8"]).cluster
-    checks = judge(Answer(2, 16, 0, 1.0, rows), cluster, "gpu", tmp_path / "probe", "token")
+    checks = judge(Answer(2, 16, 0, 1.0, rows), cluster, kind, tmp_path / "probe", "token")
     return {check.name: (check.told, check.mend) for check in checks if check.verdict == "failed"}
+
+
+def test_what_asks_a_model_is_examined_as_its_jobs_are_asked_for() -> None:
+    cluster = load("train/demo", ["cluster=h100", "cluster.slurm.one_gpu.partition=shared"]).cluster
+    assert kinds(cluster) == ["cpu", "gpu", "one_gpu"]
+    asked = job.options(cluster, "one_gpu", *job.size(cluster, "one_gpu")[:1], "00:05:00")
+    assert {"--partition=shared", "--nodes=1", "--ntasks=1", "--gpus-per-node=1", "--mem=131072M"} <= set(asked)
+    assert "--exclusive" not in asked
+    assert "--exclusive" in job.options(cluster, "gpu", 2, None)
+    assert job.command(cluster, "one_gpu", "name", Path("folder"), "token")[-1] == "cuda"
+    assert kinds(load("train/demo", ["cluster=h100", "cluster.slurm.one_gpu=null"]).cluster) == ["cpu", "gpu"]
+
+
+def test_a_job_of_one_gpu_must_see_one_and_adds_nothing_up(tmp_path: Path) -> None:
+    none = {"gpus": 0, "names": [], "gpu_problem": "", "torch": "2", "visible": None}
+    assert set(judged(tmp_path, none, kind="one_gpu")) == {"1 GPU a node"}
 
 
 def test_a_lock_that_does_not_hold_between_nodes_is_told(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recipes.stage import try_lock
-from slurm.queue.children import Asked, is_free, start, stop, wait
+from slurm.queue.children import Asked, ask_to_end, is_free, start, stop, wait
 
 SLEEP = [sys.executable, "-c", "import time; print('begins', flush=True); time.sleep(600)"]
 
@@ -29,6 +30,42 @@ def test_waiting_ends_when_a_child_does(asked: Asked) -> None:
     assert [child.poll() for child in children] == [None, 70]
     stop(children)
     assert children[0].returncode == -signal.SIGTERM
+
+
+SAVES = """
+import signal, time
+def save(number, frame):
+    time.sleep(0.5)
+    raise SystemExit(75)
+signal.signal(signal.SIGTERM, save)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def saving(tmp_path: Path) -> "subprocess.Popen[bytes]":
+    """A child that takes half a second to save when it is asked to end."""
+    log = tmp_path / "log"
+    child = start([sys.executable, "-c", SAVES], {}, log)
+    while not log.read_text():
+        time.sleep(0.02)
+    return child
+
+
+def test_a_child_that_saves_has_the_time_that_it_is_given(saving: "subprocess.Popen[bytes]") -> None:
+    stop([saving], seconds=60.0)
+    assert saving.returncode == 75
+
+
+def test_a_child_that_takes_longer_than_that_is_killed(saving: "subprocess.Popen[bytes]") -> None:
+    stop([saving], seconds=0.0)
+    assert saving.returncode == -signal.SIGKILL
+
+
+def test_a_child_that_is_only_asked_to_end_saves_on(saving: "subprocess.Popen[bytes]") -> None:
+    ask_to_end([saving], seconds=0.0)
+    assert saving.wait() == 75
 
 
 def test_waiting_ends_when_slurm_asks_and_its_last_word_counts(asked: Asked) -> None:

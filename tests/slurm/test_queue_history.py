@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from queue_stages import stage
 
+from pretrain.probe import saves
 from recipes.schema import Restarts
 from slurm.queue import history as module
 from slurm.queue import records
@@ -96,6 +97,31 @@ def test_progress_is_the_newest_checkpoint_or_ranks_and_their_parts(tmp_path: Pa
     (shards.folder / "logs" / "ranks" / "00001.json").write_text("{}")
     assert progress(shards) == 1_000_000
     assert progress(shards, range(0, 3, 2)) == 0
+
+
+def test_what_asks_a_model_gets_on_by_its_parts(tmp_path: Path) -> None:
+    answers = stage(tmp_path, "a", do="answers")
+    seen = [progress(answers)]
+    for file in ("answers/free/00000.parquet", "answers/free/00001.parquet", "budgets/short/00000.parquet"):
+        (answers.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (answers.folder / file).touch()
+        seen.append(progress(answers))
+    assert seen == [0, 1, 2, 3]
+
+
+def test_a_probe_gets_on_by_its_first_answers_and_by_saves_that_are_whole(tmp_path: Path) -> None:
+    probe = stage(tmp_path, "a", do="probe")
+    kept = saves.folder_of(probe.folder)
+    for update in (20, 40, 60):
+        (kept / f"checkpoint-{update}").mkdir(parents=True)
+    assert progress(probe) == 0
+    (probe.folder / "logs" / saves.BEFORE).write_text("[]")
+    assert progress(probe) == 1
+    saves.mark_whole(kept, 20)
+    saves.mark_whole(kept, 40)
+    assert progress(probe) == 41
+    assert saves.newest(kept) == str(kept / "checkpoint-40")
+    assert not (kept / "checkpoint-60").exists()
 
 
 def test_a_node_that_was_left_out_is_not_left_out_again(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a job says when it cannot begin, or ends without its work: in a made-up place, on a machine that has no Slurm."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from queue_stages import SLURM, stage
 
 from recipes import exits
 from recipes.stage import LOGS, Stage, try_lock, write_stage
+from slurm.queue import children as children_module
 from slurm.queue import node as module
 from slurm.queue import records
 from slurm.queue.allocation import Allocation, allocation
@@ -66,6 +68,42 @@ def test_training_that_another_process_holds_is_left_to_it(tmp_path: Path, monke
     end = end_of(training)
     held.close()
     assert (end.reason, end.told) == ("failed", f"another process still trains this stage: {lock}")
+
+
+ASKS_ITS_JOB_TO_END = """
+import os, pathlib, signal, sys, time
+def save(number, frame):
+    time.sleep(0.3)
+    pathlib.Path(sys.argv[-1], "saved").touch()
+    raise SystemExit(75)
+signal.signal(signal.SIGTERM, save)
+os.kill(os.getppid(), getattr(signal, sys.argv[1]))
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(("word", "seconds"), [("SIGUSR1", 0.8 * 600), ("SIGTERM", None)])
+def test_a_probe_saves_before_its_job_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, seconds: float | None
+) -> None:
+    """Before a time limit as long as the site allows; of what is taken away nothing is killed but by Slurm."""
+    given: list[float] = []
+
+    def stop(children: list[module.Child], *, seconds: float) -> None:
+        given.append(seconds)
+        children_module.stop(children, seconds=seconds)
+
+    monkeypatch.setattr(module, "stop", stop)
+    monkeypatch.setattr(module, "WORD_SECONDS", 0.0)
+    monkeypatch.setattr(Node, "_requeue", lambda node: "")
+    program = tmp_path / "program.py"
+    program.write_text(ASKS_ITS_JOB_TO_END)
+    container = f"{sys.executable} {program} {word}"
+    probe = stage(tmp_path, "probe", do="probe", slurm=SLURM | {"signal_seconds": 600, "container": container})
+    end = end_of(probe)
+    assert (end.reason, end.again) == ("preempted", True)
+    assert (probe.folder / "saved").is_file()
+    assert given == ([] if seconds is None else [seconds])
 
 
 def test_what_runs_outside_of_slurm_is_told_what_to_call(monkeypatch: pytest.MonkeyPatch) -> None:

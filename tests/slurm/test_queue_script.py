@@ -11,7 +11,7 @@ from recipes.manifest import output_files
 from slurm.queue.dag import jobs
 from slurm.queue.elements import array
 from slurm.queue.facts import missing_facts, refuse_missing_facts
-from slurm.queue.script import script, script_file
+from slurm.queue.script import options, script, script_file
 from slurm.queue.submit import submit
 
 GPU = {"partition": "h100", "qos": "long", "time_limit": "1-00:00:00", "options": ["--exclusive", "--comment=a b"]}
@@ -70,6 +70,33 @@ def test_training_asks_for_its_nodes_and_lets_its_processes_hear_the_signal(tmp_
         assert f"#SBATCH {option}\n" in text
     for option in ("--mem=0", "--qos=long", "--exclusive", '"--comment=a b"', "--time=1-00:00:00"):
         assert f"#SBATCH {option}\n" in text
+
+
+def test_what_asks_a_model_takes_one_gpu_of_a_node_that_it_shares(tmp_path: Path) -> None:
+    one = {"partition": "shared", "time_limit": "08:00:00", "memory_gib": 128}
+    cluster = {"device": "cuda", "nodes": 16, "processes_per_node": 8, "threads_per_process": 12}
+    for do in ("evaluate", "answers", "probe"):
+        [job] = jobs([stage(tmp_path, do, do=do, **cluster, slurm=SLURM | {"gpu": GPU, "one_gpu": one})])
+        text = script(job)
+        for option in ("--partition=shared", "--time=08:00:00", "--mem=131072M", "--gpus-per-node=1", "--cpus-per-task=12"):
+            assert f"#SBATCH {option}\n" in text
+        assert "--exclusive" not in text
+        assert "--mem=0" not in text
+
+
+def test_a_page_that_says_nothing_of_one_gpu_asks_as_training_does(tmp_path: Path) -> None:
+    [job] = jobs([stage(tmp_path, "a", do="answers", device="cuda", processes_per_node=8, slurm=SLURM | {"gpu": GPU})])
+    assert {"--partition=h100", "--exclusive", "--gpus-per-node=1"} <= set(options(job))
+    [lacking] = jobs([stage(tmp_path, "a", do="answers", device="cuda")])
+    [told] = missing_facts([lacking])
+    assert told.startswith("cluster.slurm.gpu is not set, but what asks a model runs on cuda")
+
+
+def test_what_lacks_of_one_gpu_is_told_by_its_own_keys(tmp_path: Path) -> None:
+    slurm = SLURM | {"gpu": GPU, "one_gpu": {"time_limit": "08:00:00"}}
+    told = missing_facts(jobs([stage(tmp_path, "a", do="probe", device="cuda", slurm=slurm)]))
+    keys = ["cluster.slurm.one_gpu.partition", "cluster.slurm.one_gpu.memory_gib"]
+    assert [line.partition(" ")[0] for line in told] == keys
 
 
 def test_a_site_may_name_gpus_otherwise(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """A release asks for the readiness card of exactly its export, and hands it on for those who check it offline."""
 
+import os
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +92,27 @@ def test_the_card_of_another_export_is_stale(found: Plan, tmp_path: Path) -> Non
 def test_a_card_of_other_settings_is_stale(found: Plan, tmp_path: Path) -> None:
     for more in ("readiness.samples=3", "readiness.limits.min_stopped.fail=0.0", "seed=5"):
         card = prove(found, CHECKS, more)
-        with pytest.raises(Refused, match="is of other settings than prove/demo has now"):
+        with pytest.raises(Refused, match="is of other settings or other problems than prove/demo has now"):
             make(found, tmp_path / "bundle")
         (card.folder / "manifest.json").unlink()
+
+
+def test_an_easier_card_of_other_problems_replaces_no_failed_one(found: Plan, tmp_path: Path) -> None:
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text('{"id": "1", "question": "1 + 1?", "answer": "2"}\n')
+    easy = prove(found, CHECKS, f"readiness.problems={problems}")
+    with pytest.raises(Refused, match=f"stale: {easy.folder.name} is of other settings or other problems than {PROVE} has now"):
+        make(found, tmp_path / "bundle")
+    prove(found, FAILED)
+    os.utime(easy.folder / "manifest.json", (time.time() + 60,) * 2)
+    with pytest.raises(Refused, match="checks of its readiness card failed"):
+        make(found, tmp_path / "bundle")
+
+
+def test_a_card_whose_answers_are_gone_counts_for_none(found: Plan, tmp_path: Path) -> None:
+    shutil.rmtree(prove(found).input("answers"))
+    with pytest.raises(Refused, match="has no finished readiness card of it"):
+        make(found, tmp_path / "bundle")
 
 
 def test_failed_checks_refuse_and_are_named(found: Plan, tmp_path: Path) -> None:

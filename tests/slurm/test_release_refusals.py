@@ -200,6 +200,7 @@ def test_the_command_releases_refuses_and_says_what_to_allow(found: Plan, tmp_pa
     ("arguments", "message"),
     [
         (("curate/demo_web",), "curate/demo_web makes a dataset, not a model; release takes a train page"),
+        (("prove/demo",), "prove/demo asks what models can do, and makes none; release takes a train page"),
         ((PAGE, "--branch", "long"), "--branch long: train/demo has no such end; it has short"),
         ((PAGE, "--allow", "partiy"), "--allow partiy: there is no such certificate; did you mean 'parity'?"),
         ((PAGE,), "not finished; make what is missing with: midtrain run train/demo"),

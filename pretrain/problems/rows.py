@@ -1,10 +1,9 @@
-"""Rows of a benchmark's file: jsonl (plain, .gz, .zst) or parquet, local or of a dataset on the hub."""
+"""Rows of a file of problems: jsonl (plain, .gz, .zst) or parquet, local or of a dataset on the hub."""
 
 import gzip
 import io
 import json
 from collections.abc import Iterator, Sequence
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,20 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import zstandard
 
+from recipes.outside import matching
+
 DATASET = "hf://datasets/"
 Place = str  # "FILE, row N", for messages
 UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zstandard.ZstdError, arrow.ArrowException)
 
 
-def read_rows(location: str, columns: Sequence[str]) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Every row with where it stands. ValueError for a file that is missing, damaged or empty, or lacks one of the columns."""
+def read_rows(location: str, columns: Sequence[str], also: Sequence[str] = ()) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Every row with where it stands. ValueError for a file that is missing, damaged or empty, or lacks one of the columns.
+    `also`: columns that it may lack."""
     num_rows = 0
     for file in _files(location):
         try:
-            for number, row in enumerate(_parquet(file, columns) if file.suffix == ".parquet" else _jsonl(file), 1):
+            for number, row in enumerate(_parquet(file, columns, also) if file.suffix == ".parquet" else _jsonl(file), 1):
                 place = f"{file.name}, row {number}"
                 if missing := [name for name in columns if name not in row]:
                     raise ValueError(f"{place} has no column {missing[0]!r}; it has {', '.join(sorted(map(str, row))) or 'none'}")
@@ -37,7 +39,7 @@ def read_rows(location: str, columns: Sequence[str]) -> Iterator[tuple[Place, di
 def _files(location: str) -> list[Path]:
     if location.startswith(DATASET):
         return [_of_hub(location)]
-    files = [Path(file) for file in sorted(glob(location, recursive=True))]
+    files = [Path(file) for file in matching(location)]
     if not files:
         raise ValueError(f"no file matches {location}")
     return files
@@ -79,12 +81,12 @@ def _jsonl(file: Path) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _parquet(file: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _parquet(file: Path, columns: Sequence[str], also: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Only the columns that are asked for, and that it has."""
     with parquet.ParquetFile(file) as source:
-        known = [name for name in source.schema_arrow.names if name in columns]
-        if len(known) < len(set(columns)):
-            lacking = next(name for name in columns if name not in known)
-            raise ValueError(f"{file.name} has no column {lacking!r}; it has {', '.join(source.schema_arrow.names)}")
+        names = source.schema_arrow.names
+        if lacking := [name for name in columns if name not in names]:
+            raise ValueError(f"{file.name} has no column {lacking[0]!r}; it has {', '.join(names)}")
+        known = [name for name in names if name in columns or name in also]
         for batch in source.iter_batches(columns=known):
             yield from batch.to_pylist()

@@ -3,38 +3,11 @@ problem.
 """
 
 import hashlib
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pretrain.evaluate.rows import read_rows
-from pretrain.readiness.problems import Problem
-from recipes.schema.readiness import Columns
-
-
-def read(location: str, columns: Columns) -> list[Problem]:
-    """All problems of a jsonl or parquet file, local or of a dataset on the hub. Each needs a question and an answer."""
-    rows = enumerate(read_rows(location, (columns.question, columns.answer)))
-    return [
-        Problem(
-            number,
-            str(row.get("id", number + 1)),
-            _text(row[columns.question], columns.question, place),
-            _text(row[columns.answer], columns.answer, place),
-        )
-        for number, (place, row) in rows
-    ]
-
-
-def _text(found: Any, column: str, place: str) -> str:
-    """Numbers are answers too."""
-    if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found):
-        return str(found)
-    if not isinstance(found, str) or not found.strip():
-        raise ValueError(f"{place}: no text in column {column!r}: it is {found!r}; mend it, or take the problem out")
-    return found
+from pretrain.problems.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Problems as files hold them: rows, and the texts in their columns."""
