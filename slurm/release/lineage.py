@@ -7,6 +7,8 @@ from recipes.stage import Input, Stage, read_stage
 from slurm.plan import Plan, train_recipe
 from slurm.release.readiness import find_card
 
+NUM_NAMED = 5  # stages that lack, in an error
+
 
 @dataclass(frozen=True)
 class Lineage:
@@ -36,7 +38,9 @@ def lineage(plan: Plan, end: str) -> Lineage:
     way = _way_to([export], plan)
     unfinished = [f"{stage.page}/{stage.name}" for stage in way if not stage.is_finished]
     if unfinished:
-        raise ValueError(f"{', '.join(unfinished)} not finished; make what is missing with: midtrain run {plan.page}")
+        rest = f" and {len(unfinished) - NUM_NAMED:,} more" if len(unfinished) > NUM_NAMED else ""
+        told = f"{', '.join(unfinished[:NUM_NAMED])}{rest}"
+        raise ValueError(f"{told} not finished; make what is missing with: midtrain run {plan.page}")
     folders = {str(stage.folder) for stage in way}
     certificates = [stage for stage in plan.stages if stage.do == "certificate" and stage.inputs["tokens"].stage in folders]
     found = _way_to([export, *(one for one in certificates if one.is_finished)], plan)
