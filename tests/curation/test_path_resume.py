@@ -1,9 +1,6 @@
 """Truncate and resume against a server whose right and wrong ways are known."""
 
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +12,9 @@ from recipes.manifest import read_manifest
 from recipes.report.make import render
 from recipes.stage import Stage, write_stage
 from tests.chat_server import ChatServer, Reply, completion, serve
+from tests.curation.killed_asking import kill_after
 from tests.curation.small_page import documents, outputs, record_stages, run
 
-ROOT = Path(__file__).parents[2]
 COLUMNS = {"id": "id", "question": "q", "answer": "a", "expected_answer": "a", "samples": "samples"}
 FORMAT = {"do": "format", "template": "question_answer", "keep": ["question", "samples"]}
 STEPS = ["Let n be the number.", "2 + 3 = 5.", "So 5 times 4 = 20.", "The answer is $\\boxed{20}$."]
@@ -209,15 +206,7 @@ def test_a_killed_rank_pays_for_nothing_twice_and_leaves_the_same_bytes(tmp_path
         run({"format": planned["format"]})
         stage = planned["resume"]
         write_stage(stage)
-        answers = stage.folder.parent / "answers" / "resume" / stage.fingerprint
-        command = [sys.executable, "-m", "curation.pipeline", str(stage.folder)]
-        with open(tmp_path / "log", "wb") as log:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        while sum(file.read_bytes().count(b"\n") for file in answers.glob("*.jsonl")) < 12:
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.005)
-        process.kill()
-        process.wait()
+        kill_after(stage, 12)
         run(planned)
         assert num_asked <= sum(server.asked.values()) <= num_asked + 3  # twice: only what was under way
     assert outputs(planned["resume"]) == outputs(whole["resume"])

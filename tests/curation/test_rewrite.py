@@ -1,11 +1,7 @@
 """Rewriting by a language model: chunks go out, faithful answers come back, and a killed rank asks nothing twice."""
 
-import os
 import re
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +15,9 @@ from recipes.load import load
 from recipes.manifest import read_manifest
 from recipes.stage import Stage, write_stage
 from tests.chat_server import ChatServer, Reply, completion, refusal, serve
+from tests.curation.killed_asking import kill_after
 from tests.curation.small_page import documents, outputs, run, stages
 
-ROOT = Path(__file__).parents[2]
 SOURCE = re.compile(r"<source>\n(.*)\n</source>", re.DOTALL)
 TEXT = "Click here to log in.\n\nThe roots of $x^2 - 5x + 6 = 0$ are 2 and 3, for 2 + 3 = 5 and 2 times 3 is 6."
 
@@ -189,18 +185,6 @@ class Gate:
         return polish(body)
 
 
-def kill_after(folder: Path, store: Path, num_lines: int) -> None:
-    """Runs a stage in a process of its own, and kills it when so many answers are kept."""
-    with open(folder.with_suffix(".log"), "wb") as log:
-        command = [sys.executable, "-m", "curation.pipeline", str(folder)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    while not store.is_file() or store.read_bytes().count(b"\n") < num_lines:
-        assert process.poll() is None, folder.with_suffix(".log").read_text()
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-
-
 def test_a_killed_rank_asks_nothing_twice_and_leaves_the_same_bytes(tmp_path: Path) -> None:
     texts = [f"{TEXT} And {n} is {n}." for n in range(60)]
     with serve(polish) as server:
@@ -213,10 +197,9 @@ def test_a_killed_rank_asks_nothing_twice_and_leaves_the_same_bytes(tmp_path: Pa
         stage = planned["rewrite"]
         run({"read": planned["read"]})
         write_stage(stage)
-        store = stage.folder.parent / "answers" / "rewrite" / stage.fingerprint / "00000-of-00001.jsonl"
         for before, wanted in pairwise((0, *stops)):
             gate.left = wanted - before
-            kill_after(stage.folder, store, wanted)
+            kill_after(stage, wanted)
         gate.left = 1_000
         gate.opened.set()
         run(planned)

@@ -1,9 +1,6 @@
 """Rejection sampling against a server whose right and wrong answers are known."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +11,10 @@ from recipes.manifest import read_manifest
 from recipes.report.make import render
 from recipes.stage import Stage, write_stage
 from tests.chat_server import ChatServer, Reply, completion, serve
+from tests.curation.killed_asking import kill_after
 from tests.curation.small_page import documents, outputs, record_stages, run
 
 Made = tuple[dict[str, Stage], ChatServer]
-ROOT = Path(__file__).parents[2]
 COLUMNS = {"id": "id", "question": "q", "answer": "a", "expected_answer": "a"}
 FORMAT = {"do": "format", "template": "question_answer", "keep": ["question"]}
 RIGHT, MIXED = "Add them: \\boxed{{{}}}.", "所以我们得到答案: \\boxed{{{}}}."
@@ -191,15 +188,7 @@ def test_a_killed_rank_pays_for_no_sample_twice_and_leaves_the_same_bytes(tmp_pa
         stage = planned["sample"]
         run({"format": planned["format"]})
         write_stage(stage)
-        answers = stage.folder.parent / "answers" / "sample" / stage.fingerprint
-        command = [sys.executable, "-m", "curation.pipeline", str(stage.folder)]
-        with open(tmp_path / "log", "wb") as log:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        while sum(file.read_bytes().count(b"\n") for file in answers.glob("*.jsonl")) < 15:
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.005)
-        process.kill()
-        process.wait()
+        kill_after(stage, 15)
         run(planned)
         assert 40 <= sum(server.asked.values()) <= 40 + 3  # twice: only what was under way
     assert outputs(planned["sample"]) == outputs(whole["sample"])

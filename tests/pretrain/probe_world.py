@@ -5,6 +5,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from world import CLUSTER
+
 from pretrain.probe import stage as probe_stage
 from recipes.outside import identity, matching
 from recipes.schema.probe import Probe
@@ -12,15 +14,6 @@ from recipes.schema.prove import Engine, Serving
 from recipes.stage import Input, Stage, read_stage, write_stage
 
 ANSWER = "7"
-CLUSTER = {
-    "device": "cpu",
-    "nodes": 1,
-    "processes_per_node": 1,
-    "threads_per_process": 1,
-    "curation_workers": 1,
-    "peak_tflops": 0.1,
-    "mfu": 0.3,
-}
 PROBE: dict[str, Any] = {
     "problems": "problems.jsonl",
     "template": "simple",
