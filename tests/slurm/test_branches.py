@@ -23,6 +23,12 @@ TOKENS_PER_STEP = 256 * 8  # of train/demo; its stable stage has 220 steps, henc
 EARLY = "+stages.early={init: stable@step:100, steps: 20, lr: {schedule: linear, peak: 3e-3, end: 0}}"
 
 
+@pytest.fixture(autouse=True)
+def nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finished demo beside the tests is no part of these plans."""
+    monkeypatch.chdir(tmp_path)
+
+
 def params(found: Plan, name: str) -> TrainParams:
     return TrainParams.model_validate(stage(found, name).params)
 
