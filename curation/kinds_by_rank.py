@@ -11,17 +11,15 @@ from curation.kinds_paths import PATHS
 from curation.kinds_sampling import SAMPLING
 from curation.kinds_selection import SELECTION
 from curation.ranks import parts_folder
-from curation.stage_inputs import benchmarks, dedup_signatures, own
+from curation.stage_inputs import benchmarks, dedup_signatures, endpoint_of, own, without_model
 from curation.steps import DOCUMENTS, CountMarked, MinChars
 from recipes.schema import (
-    DECIDES_ANSWERS,
     FILTER_PARAMETERS,
     LISTS,
     CheckAnswersStage,
     CleanStage,
     DedupStage,
     DrawStage,
-    Endpoint,
     ExtractStage,
     FormatStage,
     LabelStage,
@@ -215,24 +213,16 @@ def _tokenize_shards(stage: Stage, book: Book) -> Made:
 def _label_scores(stage: Stage, book: Book) -> Made:
     from curation.language_model.label import LabelDocuments
 
-    params = LabelStage(do="label", endpoint=_endpoint(stage), **_without_model(stage))
+    params = LabelStage(do="label", endpoint=endpoint_of(stage), **without_model(stage))
     return [LabelDocuments(params, _asker(stage, params), book)], None
 
 
 def _rewrite(stage: Stage, book: Book) -> Made:
     from curation.language_model.rewrite import RewriteDocuments
 
-    params = RewriteStage(do="rewrite", endpoint=_endpoint(stage), **_without_model(stage))
+    params = RewriteStage(do="rewrite", endpoint=endpoint_of(stage), **without_model(stage))
     tokenizer = Path(stage.input("tokenizer")) if "tokenizer" in stage.inputs else None
     return [RewriteDocuments(params, _asker(stage, params), tokenizer, book)], None
-
-
-def _endpoint(stage: Stage) -> Endpoint:
-    return Endpoint(**stage.run["endpoint"], **{key: stage.params[key] for key in DECIDES_ANSWERS})
-
-
-def _without_model(stage: Stage) -> dict[str, Any]:
-    return {key: value for key, value in own(stage).items() if key not in DECIDES_ANSWERS}
 
 
 def _asker(stage: Stage, params: LabelStage | RewriteStage) -> "Asker":

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
-from curation.stage_inputs import own
+from curation.stage_inputs import endpoint_of, own, without_model
 from recipes.manifest import read_summary
-from recipes.schema import DECIDES_ANSWERS, CheckSummariesStage, Endpoint, KeepVerifiedStage, SampleAnswersStage
+from recipes.schema import CheckSummariesStage, KeepVerifiedStage, SampleAnswersStage
 from recipes.stage import Stage
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Made = tuple[list[PipelineStep], Callable[[], dict[str, Any]] | None]
 def _sample_answers(stage: Stage, book: Book) -> Made:
     from curation.sampling.sample import SampleAnswers
 
-    params = SampleAnswersStage(do="sample_answers", endpoint=_endpoint(stage), **_without_model(stage))
+    params = SampleAnswersStage(do="sample_answers", endpoint=endpoint_of(stage), **without_model(stage))
     return [SampleAnswers(params, _sampler(stage, params, params.samples, params.top_p), book)], None
 
 
@@ -34,7 +34,7 @@ def _keep_verified(stage: Stage, book: Book) -> Made:
 def _check_summaries(stage: Stage, book: Book) -> Made:
     from curation.sampling.summaries import CheckSummaries
 
-    params = CheckSummariesStage(do="check_summaries", endpoint=_endpoint(stage), **_without_model(stage))
+    params = CheckSummariesStage(do="check_summaries", endpoint=endpoint_of(stage), **without_model(stage))
     return [CheckSummaries(params, _sampler(stage, params, params.summaries), book)], None
 
 
@@ -52,14 +52,6 @@ def _sampler(stage: Stage, params: SampleAnswersStage | CheckSummariesStage, sam
         max_tokens=params.max_answer_tokens,
         top_p=top_p,
     )
-
-
-def _endpoint(stage: Stage) -> Endpoint:
-    return Endpoint(**stage.run["endpoint"], **{key: stage.params[key] for key in DECIDES_ANSWERS})
-
-
-def _without_model(stage: Stage) -> dict[str, Any]:
-    return {key: value for key, value in own(stage).items() if key not in DECIDES_ANSWERS}
 
 
 def pass_at_k(stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:

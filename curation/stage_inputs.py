@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.schema import DecontaminateStage
+from recipes.schema import DECIDES_ANSWERS, DecontaminateStage, Endpoint
 from recipes.stage import Stage
 
 if TYPE_CHECKING:
@@ -30,3 +30,12 @@ def benchmarks(stage: Stage) -> tuple[DecontaminateStage, dict[str, Path]]:
     files = {role.removeprefix("benchmarks/"): Path(stage.input(role)) for role in stage.inputs if role.startswith("benchmarks/")}
     named = {name: str(path) for name, path in files.items()}
     return DecontaminateStage(do="decontaminate", benchmarks=named, **own(stage)), files
+
+
+def endpoint_of(stage: Stage) -> Endpoint:
+    """Which model answers is a stage's identity; where it runs is not."""
+    return Endpoint(**stage.run["endpoint"], **{key: stage.params[key] for key in DECIDES_ANSWERS})
+
+
+def without_model(stage: Stage) -> dict[str, Any]:
+    return {key: value for key, value in own(stage).items() if key not in DECIDES_ANSWERS}

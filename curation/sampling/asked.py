@@ -51,5 +51,8 @@ class Sampler:
 def question_of(doc: Document) -> str:
     question = doc.metadata.get("question")
     if not question:
-        raise ValueError(f"document {doc.id!r} has no question in its metadata; give the format stage `keep: [question]`")
+        raise ValueError(
+            f"document {doc.id!r} has no question in its metadata; give the format stage `keep: [question]`, or map a column "
+            "to it"
+        )
     return str(question)

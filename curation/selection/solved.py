@@ -18,6 +18,7 @@ from curation.book import Book
 from curation.language_model.chat import Question
 from curation.language_model.client import Client
 from curation.language_model.prompt import fill, read_prompt
+from curation.sampling.asked import question_of
 from recipes.final_answer import boxed
 from recipes.grading import Grader
 from recipes.schema import DropSolvedStage, Endpoint
@@ -144,13 +145,3 @@ def read_verdict(answer: str) -> bool | None:
     lines = answer.strip().splitlines()
     found = VERDICT.fullmatch(lines[-1].strip()) if lines else None
     return None if found is None else found[1].lower() == "yes"
-
-
-def question_of(doc: Document) -> str:
-    question = doc.metadata.get("question")
-    if not question:
-        raise ValueError(
-            f"document {doc.id!r} has no question in its metadata; give the format stage `keep: [question]`, or map a column "
-            "to it"
-        )
-    return str(question)

@@ -12,7 +12,7 @@ from curation.book import Book
 from curation.language_model.asker import Asker
 from curation.language_model.client import Client
 from curation.language_model.label import cut
-from curation.selection.solved import question_of
+from curation.sampling.asked import question_of
 from curation.selection.topic_list import read_topic, read_topics
 from recipes.schema import LabelTopicStage
 
