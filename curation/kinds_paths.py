@@ -7,8 +7,8 @@ from typing import Any
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
-from curation.stage_inputs import own
-from recipes.schema import DECIDES_ANSWERS, BuildGraphsStage, Endpoint, ResumeTracesStage, SamplePathsStage
+from curation.stage_inputs import endpoint_of, own, without_model
+from recipes.schema import BuildGraphsStage, ResumeTracesStage, SamplePathsStage
 from recipes.stage import Stage
 
 Made = tuple[list[PipelineStep], Callable[[], dict[str, Any]] | None]
@@ -18,9 +18,7 @@ def _resume_traces(stage: Stage, book: Book) -> Made:
     """Answers lie outside the stage's folder, as those of all stages that ask."""
     from curation.paths.resume import Prompts, ResumeTraces
 
-    decisive = {key: stage.params[key] for key in DECIDES_ANSWERS}
-    given = {key: value for key, value in own(stage).items() if key not in decisive}
-    params = ResumeTracesStage(do="resume_traces", endpoint=Endpoint(**stage.run["endpoint"], **decisive), **given)
+    params = ResumeTracesStage(do="resume_traces", endpoint=endpoint_of(stage), **without_model(stage))
     prompts = Prompts(
         resume=Path(stage.input("prompt")),
         back=Path(stage.input("prompt/back")),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
-from curation.stage_inputs import own
-from recipes.schema import DECIDES_ANSWERS, DropSolvedStage, Endpoint, LabelTopicStage, SelectStage
+from curation.stage_inputs import endpoint_of, own, without_model
+from recipes.schema import DropSolvedStage, Endpoint, LabelTopicStage, SelectStage
 from recipes.stage import Stage
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def _label_topic(stage: Stage, book: Book) -> Made:
     topics = Path(stage.input("topics"))
     if "field" in stage.params:
         return [ReadTopics(stage.params["field"], topics, book)], None
-    decisive = {key: stage.params[key] for key in DECIDES_ANSWERS}
-    given = {key: value for key, value in own(stage).items() if key not in decisive}
-    params = LabelTopicStage(do="label_topic", endpoint=Endpoint(**stage.run["endpoint"], **decisive), **given)
+    params = LabelTopicStage(do="label_topic", endpoint=endpoint_of(stage), **without_model(stage))
     answers = stage.folder.parent / "answers" / stage.name / stage.fingerprint
     asker = Asker(params, Path(stage.input("prompt")), answers, stage.params["seed"])
     return [AskTopics(params, asker, topics, book)], None
