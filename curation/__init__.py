@@ -37,7 +37,7 @@ VERSIONS = {
     "dedup_pairs": 2,
     "dedup_clusters": 2,
     "dedup_index": 2,
-    "dedup": 3,
+    "dedup": 4,
     "decontaminate": 5,
     "tokenize_shards": 3,
     "tokenize": 1,

@@ -7,10 +7,12 @@ closed by the pipeline's last step, which writes the rank's record beside the ot
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 from datatrove.data import Document
 
-from curation.shards import ShardWriter
+from curation.shards import ShardWriter, as_json
 from recipes import exits
 from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
 
@@ -80,17 +82,35 @@ class Book:
     def drop(self, doc: Document, reason: str, detail: str = "") -> None:
         """Puts a document on record under dropped/<reason>/. `detail` says which rule of the filter, or why exactly."""
         doc.metadata["dropped_because"] = detail or reason
-        if reason not in self._writers:
-            self._writers[reason] = ShardWriter(self.folder / "dropped" / reason / f"{self.rank:05d}.parquet")
-        self._writers[reason].write(doc)
+        self._writer(reason).write(doc)
         self.count("dropped", reason, "documents")
         self.count("dropped", reason, "characters", n=len(doc.text))
         if detail:
             self.count("details", reason, detail)
-        evidence = {key: doc.metadata[key] for key in EVIDENCE if key in doc.metadata}
-        self.example(f"dropped/{reason}", doc, why=detail or reason, **evidence)
+        self._example_of_dropped(doc, reason, detail or reason)
+
+    def drop_rows(self, table: pa.Table, metadata: list[dict[str, Any]], reason: str) -> None:
+        """As `drop`, for rows of a shard, whose texts stay where they are."""
+        for known in metadata:
+            known["dropped_because"] = reason
+        packed = pa.array(map(as_json, metadata), pa.large_binary()).view(pa.large_string())
+        table = table.set_column(table.schema.get_field_index("metadata"), "metadata", packed)
+        self._writer(reason).write_table(table)
+        self.count("dropped", reason, "documents", n=len(table))
+        self.count("dropped", reason, "characters", n=pc.sum(pc.utf8_length(table["text"])).as_py() or 0)
+        for row, known in zip(table.slice(0, NUM_EXAMPLES).to_pylist(), metadata, strict=False):
+            self._example_of_dropped(Document(row["text"], row["id"], metadata=known), reason, reason)
 
     def close(self) -> None:
         for reason in sorted(self._writers):
             self._writers[reason].close()
         self._writers = {}
+
+    def _writer(self, reason: str) -> ShardWriter:
+        if reason not in self._writers:
+            self._writers[reason] = ShardWriter(self.folder / "dropped" / reason / f"{self.rank:05d}.parquet")
+        return self._writers[reason]
+
+    def _example_of_dropped(self, doc: Document, reason: str, why: str) -> None:
+        evidence = {key: doc.metadata[key] for key in EVIDENCE if key in doc.metadata}
+        self.example(f"dropped/{reason}", doc, why=why, **evidence)

@@ -42,9 +42,12 @@ class ShardWriter:
         self._ids: list[str] = []
         self._texts: list[str] = []
         self._metadata: list[bytes] = []
+        self._tables: list[pa.Table] = []
         self._num_chars = 0
 
     def write(self, doc: Document) -> None:
+        if self._tables:
+            self._flush()
         self._ids.append(doc.id)
         self._texts.append(doc.text)
         self._metadata.append(as_json(doc.metadata))
@@ -53,10 +56,15 @@ class ShardWriter:
             self._flush()
 
     def write_table(self, table: pa.Table) -> None:
-        """Rows of another shard, as a group of their own."""
-        self._flush()
-        if len(table):
-            self._file.write_table(table.cast(DOCUMENT_SCHEMA))
+        """Rows of another shard, in groups of their own. Small tables wait for others."""
+        if not len(table):
+            return
+        if self._ids:
+            self._flush()
+        self._tables.append(table.cast(DOCUMENT_SCHEMA))
+        self._num_chars += table.nbytes
+        if sum(map(len, self._tables)) >= ROWS_PER_GROUP // 2 or self._num_chars >= CHARS_PER_GROUP:
+            self._flush()
 
     def close(self) -> None:
         self._flush()
@@ -64,7 +72,11 @@ class ShardWriter:
         self._temporary.replace(self.path)
 
     def _flush(self) -> None:
-        if self._ids:
+        if self._tables:
+            table = pa.concat_tables(self._tables)
+            self._file.write_table(table, row_group_size=len(table))
+            self._begin_group()
+        elif self._ids:
             metadata = pa.array(self._metadata, pa.large_binary()).view(pa.large_string())  # orjson writes UTF-8
             columns = [_strings(self._ids, pa.string()), _strings(self._texts, pa.large_string()), metadata]
             self._file.write_table(pa.table(columns, schema=DOCUMENT_SCHEMA))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
@@ -26,7 +27,7 @@ class RankDrops:
 
     def __init__(self, clusters: Path, rank: int, memory: dict[str, Any] | None = None):
         rows = SortedFiles([clusters / "drops.parquet"]).read(rank, rank + 1).to_pylist()
-        self._ids = {row["id"] for row in rows if not row["kept"]}
+        self.ids = pa.array({row["id"] for row in rows if not row["kept"]}, pa.string())  # of documents that may be dropped
         self._fates: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
         for row in sorted(rows, key=lambda row: not row["kept"]):  # of copies with the same id and text, the first one stays
             self._fates[row["id"], row["text"]].append(row)
@@ -35,9 +36,6 @@ class RankDrops:
         for id_, key in memory["repeated"] if memory else ():
             self.take(id_, key)
         self.memory["num_taken"] = memory["num_taken"] if memory else 0
-
-    def may_drop(self, id_: str) -> bool:
-        return id_ in self._ids
 
     def take(self, id_: str, key: int) -> dict[str, Any] | None:
         """The row of a document that is to be dropped, once; None for one that stays. Asked in the order of the shard."""
@@ -92,19 +90,24 @@ class DropDuplicates(PipelineStep):
             )
 
     def _stays(self, table: pa.Table, drops: RankDrops) -> npt.NDArray[np.bool_]:
+        """Marks the rows that stay; the others go on record."""
+        places = np.flatnonzero(pc.is_in(table["id"], value_set=drops.ids))
+        some = table.take(places).combine_chunks()
+        ids, keys = some["id"].to_pylist(), text_keys(only_chunk(some["text"])).tolist()
+        rows = [drops.take(id_, key) for id_, key in zip(ids, keys, strict=True)]
+        for reason in sorted({row["kind"] for row in rows if row}):
+            here = [(place, row) for place, row in enumerate(rows) if row and row["kind"] == reason]
+            gone = some.take([place for place, _ in here])
+            metadata = [orjson.loads(known) | _evidence(row) for known, (_, row) in zip(gone["metadata"].to_pylist(), here)]
+            self.book.drop_rows(gone, metadata, f"{reason}_duplicate")
         stays = np.ones(len(table), np.bool_)
-        places = [place for place, id_ in enumerate(table["id"].to_pylist()) if drops.may_drop(id_)]
-        some = table.take(pa.array(places, pa.int64())).combine_chunks()
-        keys = text_keys(only_chunk(some["text"])).tolist()
-        for place, doc, key in zip(places, to_documents(some), keys, strict=True):
-            row = drops.take(doc.id, key)
-            if row is not None:
-                stays[place] = False
-                doc.metadata |= {"duplicate_of": row["duplicate_of"]}
-                if row["jaccard"] is not None:
-                    doc.metadata["jaccard"] = round(row["jaccard"], 4)
-                self.book.drop(doc, f"{row['kind']}_duplicate")
+        stays[places] = [row is None for row in rows]
         return stays
+
+
+def _evidence(row: dict[str, Any]) -> dict[str, Any]:
+    similar = {} if row["jaccard"] is None else {"jaccard": round(row["jaccard"], 4)}
+    return {"duplicate_of": row["duplicate_of"]} | similar
 
 
 def to_documents(table: pa.Table) -> Iterator[Document]:

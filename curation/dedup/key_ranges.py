@@ -13,12 +13,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.dedup.shingles import MULTIPLIER, Hashes
+from curation.dedup.shingles import MULTIPLIER, Hashes, Numbers, compiled
 
 NUM_KEYS = 1 << 64
 ROWS_PER_GROUP = 16_384  # a part of a rank (curation/parts.py) has some 60 groups of bands: a range of keys touches few
 BYTES_PER_RUN = 128_000_000  # sorted in memory at a time, by a writer
 BYTES_PER_RANGE = 128_000_000  # read at a time: about a fifth of what sorting and joining it takes
+
+
+def key_order(keys: Hashes) -> Numbers:
+    """Where the keys are, from the smallest to the largest; equal ones in the order in which they came."""
+    if not compiled():
+        return np.argsort(keys, kind="stable")
+    from curation.dedup import kernels
+
+    found: Numbers = kernels.order_of(keys)
+    return found
 
 
 class SortedWriter:
@@ -54,7 +64,7 @@ class SortedWriter:
         if self._pending:
             table = pa.concat_tables(self._pending)
             self._pending, self._num_bytes = [], 0
-            order = np.argsort(table[self._key].to_numpy(), kind="stable")
+            order = key_order(table[self._key].to_numpy())
             self._file.write_table(table.take(order), row_group_size=ROWS_PER_GROUP)
 
 

@@ -28,15 +28,34 @@ def similarities(files: list[Path], one: Hashes, other: Hashes) -> npt.NDArray[n
 
 
 def _gather(files: list[Path], wanted: Hashes) -> tuple[Shingles, Numbers]:
-    """Distinct shingles at the wanted places (sorted), one place after the other, and where each begins."""
+    """The shingles at each wanted place (sorted) in order, one place after the other, and where each begins."""
     file = (wanted >> START_BITS).astype(np.int64)
     start = (wanted & ((np.uint64(1) << START_BITS) - np.uint64(1))).astype(np.int64)
-    made: list[Shingles] = [np.zeros(0, np.uint32)]
-    for number in np.unique(file).tolist():
-        data = np.asarray(np.memmap(files[number], np.uint32, "r"))
-        for begin in start[file == number].tolist():
-            made.append(np.sort(data[begin + 1 : begin + 1 + int(data[begin])]))
-    return np.concatenate(made), np.cumsum([len(one) for one in made])
+    parts = {number: slice(*np.searchsorted(file, [number, number + 1]).tolist()) for number in np.unique(file).tolist()}
+    sizes = [_open(files[number])[start[part]].astype(np.int64) for number, part in parts.items()]
+    bounds = np.cumsum(np.concatenate([np.zeros(1, np.int64), *sizes]))
+    packed = np.empty(bounds[-1], np.uint32)
+    for number, part in parts.items():
+        _copy()(_open(files[number]), start[part], packed, bounds[part.start : part.stop + 1])
+    return packed, bounds
+
+
+def _open(file: Path) -> Shingles:
+    return np.asarray(np.memmap(file, np.uint32, "r"))
+
+
+def _copy() -> Callable[[Shingles, Numbers, Shingles, Numbers], None]:
+    if not compiled():
+        return _copy_by_numpy
+    from curation.dedup import kernels
+
+    found: Callable[[Shingles, Numbers, Shingles, Numbers], None] = kernels.copy_sorted
+    return found
+
+
+def _copy_by_numpy(data: Shingles, begins: Numbers, packed: Shingles, bounds: Numbers) -> None:
+    for begin, (at, end) in zip(begins.tolist(), pairwise(bounds.tolist()), strict=True):
+        packed[at:end] = np.sort(data[begin + 1 : begin + 1 + end - at])
 
 
 def _compare() -> Callable[[Shingles, Numbers, Numbers, Numbers], npt.NDArray[np.float64]]:

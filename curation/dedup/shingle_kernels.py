@@ -16,6 +16,7 @@ from curation.dedup.shingles import HALF, MULTIPLIER, SHIFT, SPACE, WORD_BEGINS,
 NONE, ONE, ASCII = np.uint64(0), np.uint64(1), np.uint64(128)
 BLANK, BEGINS = np.uint64(SPACE), np.uint64(WORD_BEGINS)
 LARGEST = np.uint32(0xFFFFFFFF)
+STRIDE = 64
 
 
 @njit(cache=True, inline="always")
@@ -104,8 +105,9 @@ def _shingle(words: Hashes, powers: Hashes, sums: Hashes, shingles: Any) -> None
 
 @njit(cache=True)
 def _smallest(shingles: Any, factor: Any, summand: Any) -> Any:
+    """Of whole STRIDEs: what an instruction does at once."""
     smallest = LARGEST
-    for i in range(len(shingles)):
+    for i in range(len(shingles) // STRIDE * STRIDE):
         smallest = min(smallest, uint32(factor * shingles[i] + summand))
     return smallest
 
@@ -117,7 +119,8 @@ def sign_texts(data: Any, ends: Numbers, table: Any, powers: Hashes, a: Any, b: 
     num, ngram, longest = len(ends) - 1, len(powers), _longest(ends)
     words, sums = np.empty(longest // 2 + 2, np.uint64), np.empty(longest // 2 + 2, np.uint64)
     keys, lengths, is_short = np.empty(num, np.uint64), np.empty(num, np.int64), np.zeros(num, np.bool_)
-    packed, starts = np.empty((ends[num] - ends[0]) // 2 + 2 * num + 1, np.uint32), np.zeros(num + 1, np.int64)
+    packed = np.empty((ends[num] - ends[0]) // 2 + 2 * num + STRIDE, np.uint32)
+    starts = np.zeros(num + 1, np.int64)
     band_keys = np.zeros((num, num_bands), np.uint64)
     for i in range(num):
         num_words, keys[i] = _read(data, ends[i], ends[i + 1], table, words)
@@ -127,8 +130,9 @@ def sign_texts(data: Any, ends: Numbers, table: Any, powers: Hashes, a: Any, b: 
         packed[starts[i]] = count
         starts[i + 1] = starts[i] + 1 + count
         if not is_short[i]:
-            shingles = packed[starts[i] + 1 : starts[i + 1]]
-            _shingle(words[:num_words], powers, sums[:count], shingles)
+            _shingle(words[:num_words], powers, sums[:count], packed[starts[i] + 1 : starts[i + 1]])
+            shingles = packed[starts[i] + 1 : starts[i] + 1 + -(-count // STRIDE) * STRIDE]
+            shingles[count:] = shingles[0]  # the next text takes this place
             for band in range(num_bands):
                 folded = NONE
                 for row in range(band * rows, (band + 1) * rows):

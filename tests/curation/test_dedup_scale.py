@@ -16,7 +16,7 @@ from curation.dedup import ReadClusters, cluster_parts, components, key_ranges
 from curation.dedup.candidates import NUM_FIRST, NUM_NEIGHBOURS, pairs_in_buckets
 from curation.dedup.components import find_components
 from curation.dedup.drops import RankDrops
-from curation.dedup.key_ranges import NUM_KEYS, SortedFiles, SortedWriter
+from curation.dedup.key_ranges import NUM_KEYS, SortedFiles, SortedWriter, key_order
 from curation.dedup.shingles import text_keys
 from curation.dedup.whole_folder import whole_folder
 from recipes.schema import DedupStage
@@ -55,6 +55,13 @@ def test_ranges_of_all_ranks_hold_every_row_once(tmp_path: Path, monkeypatch: py
     read = np.sort(pa.concat_tables(found)["key"].to_numpy())
     assert np.array_equal(read, np.sort(np.concatenate(keys)))
     assert {int(number) for part in found for number in part["file"].to_numpy()} == {0, 1}
+
+
+@pytest.mark.parametrize("largest", [1, 3, 300, 2**40, 2**64])
+def test_keys_are_ordered_as_by_numpy_where_equal_ones_stay_as_they_came(largest: int) -> None:
+    for count in (0, 1, 2, 1_000):
+        keys = np.random.default_rng(count).integers(0, largest, count, np.uint64)
+        assert np.array_equal(key_order(keys), np.argsort(keys, kind="stable"))
 
 
 @pytest.mark.parametrize("bytes_per_part", [200, 1 << 30])
@@ -150,7 +157,7 @@ def test_ranges_and_parts_and_buckets_do_not_change_the_result(tmp_path: Path, m
 def test_without_numba_the_result_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     docs = dump("a", 3)
     compiled = Run(tmp_path / "compiled", shard(docs, 2)).drop()
-    for module in ("shingles", "shingle_file", "decisions"):
+    for module in ("shingles", "shingle_file", "decisions", "key_ranges"):
         monkeypatch.setattr(f"curation.dedup.{module}.compiled", lambda: False)
     plain = Run(tmp_path / "plain", shard(docs, 2)).drop()
     assert plain.dropped == compiled.dropped
