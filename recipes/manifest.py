@@ -111,6 +111,11 @@ def merge_counts(trees: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return dict(sorted(total.items()))
 
 
+def total_of(count: int | dict[str, int] | None) -> int | None:
+    """Of splits, where a count is by split."""
+    return sum(count.values()) if isinstance(count, dict) else count
+
+
 def merge_lists(lists: Iterable[dict[str, list[Any]]], limit: int) -> dict[str, list[Any]]:
     total: dict[str, list[Any]] = {}
     for by_key in lists:

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from pretrain.cost import flops_per_token, num_parameters
-from recipes.manifest import changed_files, read_manifest, read_summary
+from recipes.manifest import changed_files, read_manifest, read_summary, total_of
 from recipes.schema import Model, TrainParams
 from recipes.stage import Stage
 from slurm.disk import describe_disk, stage_bytes
@@ -43,8 +43,8 @@ def describe_stage(stage: Stage, plan: Plan) -> dict[str, Any]:
         "fingerprint": stage.fingerprint,
         "folder": f"{stage.page}/{stage.folder.name}",
         "state": state(stage),
-        "documents": _total(counts.get("documents_out", counts.get("documents"))),
-        "tokens": _total(counts.get("tokens")),
+        "documents": total_of(counts.get("documents_out", counts.get("documents"))),
+        "tokens": total_of(counts.get("tokens")),
         "bytes": stage_bytes(stage, plan, manifest),
     }
     if stage.do == "train":
@@ -87,11 +87,6 @@ def _left(rows: list[dict[str, Any]]) -> dict[str, Any]:
         record["price"] = round(sum(row["price"] for row in left), 2)
         record["price_range"] = [round(sum(row["price_range"][end] for row in left), 2) for end in (0, 1)]
     return record
-
-
-def _total(count: int | dict[str, int] | None) -> int | None:
-    """Of splits, where a count is by split."""
-    return sum(count.values()) if isinstance(count, dict) else count
 
 
 def _epoch_warnings(rows: list[dict[str, Any]]) -> list[str]:

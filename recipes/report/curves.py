@@ -8,7 +8,7 @@ from itertools import pairwise
 from markupsafe import Markup
 
 from recipes.report.axis import Axis, amount_unit, make_axis, power_unit
-from recipes.report.frame import BOTTOM, axes, dashes, svg, upright
+from recipes.report.frame import BOTTOM, axes, dashes, path_through, svg, upright
 
 MAX_RAW_POINTS = 300  # of the faint line; two of each bucket
 MAX_MEAN_POINTS, STEPS_PER_MEAN = 60, 4
@@ -59,9 +59,9 @@ def curve_svg(
 def _lines(curves: Sequence[Curve], x: Axis, y: Axis, *, smooth: bool) -> list[Markup]:
     """Faint lines first, so that no curve's scatter hides another's mean."""
     shown = [curve for curve in curves if curve.points]
-    paths = [_path(means(curve.points) if smooth else extremes(curve.points, MAX_RAW_POINTS), x, y) for curve in shown]
+    paths = [path_through(means(curve.points) if smooth else extremes(curve.points, MAX_RAW_POINTS), x, y) for curve in shown]
     faint = [
-        Markup(f'<path class="faint c{curve.colour}" d="{_path(extremes(curve.points, MAX_RAW_POINTS), x, y)}"/>')
+        Markup(f'<path class="faint c{curve.colour}" d="{path_through(extremes(curve.points, MAX_RAW_POINTS), x, y)}"/>')
         for curve in (shown if smooth else ())
     ]
     strong = [
@@ -69,10 +69,6 @@ def _lines(curves: Sequence[Curve], x: Axis, y: Axis, *, smooth: bool) -> list[M
         for curve, path, dash in zip(shown, paths, dashes(paths), strict=True)
     ]
     return faint + strong
-
-
-def _path(points: Points, x: Axis, y: Axis) -> str:
-    return "M" + "L".join(f"{x.place(a):.1f} {y.place(b):.1f}" for a, b in points)
 
 
 def extremes(points: Points, limit: int) -> Points:

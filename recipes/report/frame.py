@@ -12,6 +12,11 @@ DASH = 7
 TICK_MARK, TICK_LABEL, LABEL = 4, 18, 38  # below the axis
 
 
+def path_through(points: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:
+    """What draws a line through them, as `d` of an SVG path."""
+    return "M" + "L".join(f"{x.place(a):.1f} {y.place(b):.1f}" for a, b in points)
+
+
 def axes(x: Axis, y: Axis, *, x_label: str, y_label: str) -> list[str]:
     """Drawn before all else: data lie on the grid. y starts at the bottom."""
     parts = []

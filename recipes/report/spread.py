@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from recipes.report.axis import Axis, make_axis
-from recipes.report.frame import BOTTOM, axes, dashes, svg
+from recipes.report.frame import BOTTOM, axes, dashes, path_through, svg
 
 WIDTH, HEIGHT = 440, 230
 LEFT, RIGHT, TOP = 58, 12, 12
@@ -41,17 +41,13 @@ def _area(band: Band, x: Axis, y: Axis) -> str:
     """There along the highest, back along the lowest. Of one run it is nothing that is seen."""
     there = [(step, highest) for step, _, _, highest in band.points]
     back = [(step, lowest) for step, _, lowest, _ in reversed(band.points)]
-    return f'<path class="spread c{band.colour}" d="{_path(there + back, x, y)}Z"/>'
+    return f'<path class="spread c{band.colour}" d="{path_through(there + back, x, y)}Z"/>'
 
 
 def _lines(bands: Sequence[Band], x: Axis, y: Axis) -> list[str]:
-    paths = [_path([(step, mean) for step, mean, _, _ in band.points], x, y) for band in bands]
+    paths = [path_through([(step, mean) for step, mean, _, _ in band.points], x, y) for band in bands]
     return [
         f'<path class="line c{band.colour}"{dash} d="{path}"/>'
         for band, path, dash in zip(bands, paths, dashes(paths), strict=True)
         if band.points
     ]
-
-
-def _path(points: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:
-    return "M" + "L".join(f"{x.place(a):.1f} {y.place(b):.1f}" for a, b in points)

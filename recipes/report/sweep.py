@@ -12,8 +12,8 @@ from recipes.report.dots import Dot, dots_in_rows, dots_over
 from recipes.report.figures import whole, words
 from recipes.report.rates import Line
 from recipes.report.sheet import sheet
+from recipes.report.training import NUM_COLOURS
 
-NUM_COLOURS = 6
 UNITS = {"validation": "nats per token", "loss": "nats per token", "bits_per_byte": "bits per byte"}
 
 

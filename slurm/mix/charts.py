@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from recipes.report.axis import Axis, make_axis
 from recipes.report.figures import clean
-from recipes.report.frame import BOTTOM, axes, svg, upright
+from recipes.report.frame import BOTTOM, axes, path_through, svg, upright
 from slurm.mix.fit import Fit, TargetFit
 from slurm.mix.proposal import Effect, Proposal
 from slurm.mix.region import Region
@@ -30,14 +30,14 @@ def predicted_svg(fitted: Fit, target: TargetFit, own: np.ndarray) -> Markup:
     if target.noise.deviation is not None:
         corners = [(low, -1), (high, -1), (high, 1), (low, 1)]
         edge = [(at, float(np.clip(at + side * target.noise.deviation, y.low, y.high))) for at, side in corners]
-        parts.append(f'<path class="bar c{OWN}" fill-opacity="0.12" d="{_path(edge, x, y)}Z"/>')
-    parts.append(f'<path class="mark strong" d="{_path([(low, low), (high, high)], x, y)}"/>')
+        parts.append(f'<path class="bar c{OWN}" fill-opacity="0.12" d="{path_through(edge, x, y)}Z"/>')
+    parts.append(f'<path class="mark strong" d="{path_through([(low, low), (high, high)], x, y)}"/>')
     is_own = _is_blend(fitted, own)
     for i, (came, said) in enumerate(zip(target.values, target.out_of_fold)):
         half = (interval[1, i] - interval[0, i]) / 2
         colour = OWN if is_own[i] else RUN
         ends = [(max(x.low, said - half), came), (min(x.high, said + half), came)]
-        parts.append(f'<path class="faint c{colour}" d="{_path(ends, x, y)}"/>')
+        parts.append(f'<path class="faint c{colour}" d="{path_through(ends, x, y)}"/>')
         told = f"{fitted.table.names[i]}: came to {came:.4g}, predicted {said:.4g}"
         parts.append(_dot(x.place(said), y.place(came), colour, told))
     described = f"{len(target.values)} runs; error out of fold {target.score.error:.3g}"
@@ -81,8 +81,8 @@ def slice_svg(fitted: Fit, importance: dict[str, float], region: Region, proposa
     )
     clipped = np.clip(band, y.low, y.high)
     edge = [*zip(shares, clipped[1]), *reversed(list(zip(shares, clipped[0])))]
-    parts.append(f'<path class="bar c{LAW}" fill-opacity="0.15" d="{_path(edge, x, y)}Z"/>')
-    parts.append(f'<path class="line c{LAW}" d="{_path(list(zip(shares, np.clip(law, y.low, y.high))), x, y)}"/>')
+    parts.append(f'<path class="bar c{LAW}" fill-opacity="0.15" d="{path_through(edge, x, y)}Z"/>')
+    parts.append(f'<path class="line c{LAW}" d="{path_through(list(zip(shares, np.clip(law, y.low, y.high))), x, y)}"/>')
     is_own = _is_blend(fitted, proposal.own)
     for name, row, value, own in zip(fitted.table.names, runs, came, is_own):
         parts.append(_dot(x.place(row[i]), y.place(value), OWN if own else RUN, f"{name}: {value:.4g}"))
@@ -105,10 +105,6 @@ def _is_blend(fitted: Fit, blend: np.ndarray) -> np.ndarray:
 def _axes(x: np.ndarray, y: np.ndarray, *, is_share: bool = False) -> tuple[Axis, Axis]:
     across = make_axis(float(x.min()), float(x.max()), start=LEFT, end=WIDTH - RIGHT, num_ticks=5, widen=not is_share)
     return across, make_axis(float(y.min()), float(y.max()), start=HEIGHT - BOTTOM, end=TOP, num_ticks=5, widen=True)
-
-
-def _path(points: Sequence[tuple[float, float]], x: Axis, y: Axis) -> str:
-    return "M" + "L".join(f"{x.place(a):.1f} {y.place(b):.1f}" for a, b in points)
 
 
 def _dot(x: float, y: float, colour: int, told: str) -> Markup:

@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from recipes.manifest import total_of
 from recipes.report import figures
 from slurm.release.bundle import Bundle
 from slurm.release.contamination import PLANTED
@@ -63,17 +64,13 @@ def _dataset(bundle: Bundle, name: str, told: dict[str, Any]) -> dict[str, Any]:
         "name": name,
         "license": told["license"],
         "sources": told["sources"],
-        "documents": _total(counts.get("documents")),
-        "tokens": _total(counts.get("tokens")),
+        "documents": total_of(counts.get("documents")),
+        "tokens": total_of(counts.get("tokens")),
         "tokens_of": tokens,
         "benchmarks": list(benchmarks),
         "recall": {kind: planted[kind]["removed"] for kind in bundle.asked.canary_kinds if kind in planted},
         "items_removed": sum(row.get("items_removed", 0) + row.get("items_masked", 0) for row in benchmarks.values()),
     }
-
-
-def _total(count: int | dict[str, int] | None) -> int | None:
-    return sum(count.values()) if isinstance(count, dict) else count
 
 
 def _software(bundle: Bundle) -> dict[str, list[str]]:
