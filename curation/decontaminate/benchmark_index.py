@@ -5,8 +5,9 @@ a part put elsewhere cost little of it. Every n-gram is in the table as it is, a
 so has other numbers. n-grams that many different items share (instructions, answer formats) say nothing of an item, and neither
 do those of one or two different tokens (rows of zeros).
 
-A table of 19 public benchmarks holds 2 million n-grams in about 45 MB; a kB of text takes 2 to 10 µs: what most of it waits for
-is memory. So one bit says for every four tokens whether any item has them, in half a megabyte that stays in the nearest cache.
+A table of 19 public benchmarks holds 2 million n-grams in about 55 MB; a kB of text takes 1 to 6 µs: what most of it waits for
+is memory. So one bit says for every four tokens whether any item has them, in half a megabyte that stays in the nearest cache,
+and one more for an n-gram of such tokens.
 """
 
 from typing import NamedTuple
@@ -14,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from curation.decontaminate.coverage_kernels import bits_of_places, cover
 from curation.decontaminate.math_token_hashes import Hashes, Tokens
-from curation.decontaminate.math_token_kernels import MARKS
-from curation.decontaminate.ngram_kernels import SHORT, cover, item_ngrams, num_absent, shared_stretches, short_ngrams
-from curation.decontaminate.ngram_table import Numbers, are_rare, numbers_of_texts, table_of
+from curation.decontaminate.math_token_kernels import NUMBER, WORD
+from curation.decontaminate.ngram_kernels import item_ngrams, num_absent, shared_stretches, short_ngrams, with_numbers_alike
+from curation.decontaminate.ngram_table import Numbers, are_rare, bits_of, numbers_of_texts, table_of
 
 MIN_TELLING = 0.25  # of an item's tokens in telling n-grams, and so many tokens; an item with less keeps all its n-grams
 MIN_TELLING_TOKENS = 13
@@ -58,15 +60,14 @@ class BenchmarkIndex:
         ngrams = np.concatenate((exact[kept[0]], near[kept[1]]))
         self.num_ngrams = len(np.unique(ngrams))
         self._limits = np.ceil(MIN_SHARE * np.maximum(self.near_coverable, 1)).astype(np.int32)
-        self._items = np.repeat(np.arange(len(self.lengths), dtype=np.int32), self.lengths)  # of every token
-        self._marks = (self.hashes & MARKS).astype(np.uint8)
-        short = short_ngrams(self.hashes, self.offsets, SHORT, True)
-        self.table = table_of(ngrams, self.offsets[items[both]] + places[both], short)
+        self._numbers, self._words = (bits_of_places((self.hashes & mark) > 0) for mark in (NUMBER, WORD))
+        self.table = table_of(ngrams, items[both], self.offsets[items[both]] + places[both])
+        self._short = bits_of(np.unique(short_ngrams(with_numbers_alike(self.hashes), self.offsets)))
 
     def cover(self, tokens: Tokens) -> Covered:
         """Items of which a text has MIN_SHARE or more."""
-        items = (self._marks, self.offsets, self._items)
-        rows: Numbers = cover(tokens.hashes, tokens.offsets, items, self.ngram, self.table, self._limits)
+        items = (self.offsets, self._numbers, self._words, self._limits)
+        rows: Numbers = cover(tokens.hashes, tokens.offsets, self.ngram, self._short, self.table, items)
         return Covered(*rows)
 
     def stretches_of(self, tokens: Hashes, item: int) -> npt.NDArray[np.int64]:  # (stretches, 2)
@@ -75,10 +76,11 @@ class BenchmarkIndex:
         stretches: npt.NDArray[np.int64] = shared_stretches(tokens, mine, self.ngram)
         return stretches
 
-    def num_absent(self, tokens: Hashes, item: int) -> int:
-        """How many numbers of an item do not stand where a text has it."""
-        mine = self.hashes[self.offsets[item] : self.offsets[item + 1]]
-        return int(num_absent(tokens, self.stretches_of(tokens, item), self.ngram, mine))
+    def num_absent(self, tokens: Tokens, documents: Numbers, items: Numbers) -> Numbers:
+        """How many numbers of each item do not stand where its document has it."""
+        rows = (documents, items)
+        absent: Numbers = num_absent(tokens.hashes, tokens.offsets, (self.hashes, self.offsets), rows, self.ngram)
+        return absent
 
     def _coverable(self, kept: npt.NDArray[np.bool_], items: Numbers, places: Numbers) -> Numbers:
         """How many tokens of each item are in its kept n-grams."""

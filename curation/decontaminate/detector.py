@@ -85,7 +85,7 @@ class Detector:
         is_solution = np.array([part.name == "solutions" for part in self.parts])
         wanted = np.where(is_solution, self.params.min_solution_words, self.params.min_words)
         self._enough = np.minimum(wanted, self.index.exact_coverable)  # tokens that must be found
-        self._limits = Limits(self._needed_in_order(is_solution), self._enough_in_order())
+        self._limits = Limits(self._needed_in_order(is_solution), self._enough_in_order(), MIN_WORD_BITS * UNITS_PER_BIT)
         self._count_repetitive()
 
     def _needed_in_order(self, is_solution: Truths) -> Offsets:
@@ -133,11 +133,7 @@ class Detector:
         wanted = np.unique(np.concatenate((sure, keys[near], keys_in_order[near_in_order])))
         rows, rows_in_order = _rows_of(wanted, keys), _rows_of(wanted, keys_in_order)
         found: list[list[Finding]] = [[] for _ in texts]
-        for row, document, finding in self._findings(wanted, np.isin(wanted, sure), covered, rows, ordered, rows_in_order):
-            if not found[document]:
-                row_in_order = rows_in_order[row]
-                stretch = None if row_in_order < 0 else (int(ordered.begins[row_in_order]), int(ordered.ends[row_in_order]))
-                finding = finding._replace(spans=self._spans(tokens, document, finding.number, stretch))
+        for document, finding in self._findings(tokens, wanted, np.isin(wanted, sure), covered, rows, ordered, rows_in_order):
             found[document].append(finding)
         return found
 
@@ -155,22 +151,32 @@ class Detector:
         return compare_in_order(tokens, outlines, candidates, self.outlines, items, self._limits)
 
     def _findings(
-        self, keys: Offsets, removed: Truths, covered: Covered, rows: Offsets, ordered: InOrder, rows_in_order: Offsets
-    ) -> Iterator[tuple[int, int, Finding]]:
-        """(number of the key, document, finding), by document, and what is surer first."""
+        self,
+        tokens: Tokens,
+        keys: Offsets,
+        removed: Truths,
+        covered: Covered,
+        rows: Offsets,
+        ordered: InOrder,
+        rows_in_order: Offsets,
+    ) -> Iterator[tuple[int, Finding]]:
+        """(document, finding), by document, and what is surer first."""
         documents, numbers = np.divmod(keys, len(self.parts))
-        exact, near = (np.append(tokens, 0)[rows] for tokens in (covered.exact, covered.near))  # 0 where there is no row
-        weights, tokens = (np.append(column, 0)[rows_in_order] for column in (ordered.found, ordered.shared_tokens))
+        exact, near = (np.append(column, 0)[rows] for column in (covered.exact, covered.near))  # 0 where there is no row
+        weights, in_order_tokens = (np.append(column, 0)[rows_in_order] for column in (ordered.found, ordered.shared_tokens))
         coverage = exact / np.maximum(self.index.exact_coverable[numbers], 1)
         near_coverage = near / self.index.near_coverable[numbers]
         in_order = weights / np.maximum(self.outlines.totals[numbers], 1)
-        num_tokens = np.maximum(exact, tokens)
-        order = np.lexsort((numbers, -num_tokens, -np.maximum(coverage, in_order), ~removed, documents)).tolist()
-        columns = (numbers, removed, coverage, near_coverage, in_order, num_tokens)
-        for row in zip(order, *(column[order].tolist() for column in columns), strict=True):
-            key, number, is_removed, exactly, nearly, ordered_share, num_found = row
+        num_tokens = np.maximum(exact, in_order_tokens)
+        order = np.lexsort((numbers, -num_tokens, -np.maximum(coverage, in_order), ~removed, documents))
+        is_first = np.diff(documents[order], prepend=-1) > 0
+        spans = self._spans(tokens, documents[order][is_first], numbers[order][is_first], ordered, rows_in_order[order][is_first])
+        columns = (documents, numbers, removed, coverage, near_coverage, in_order, num_tokens)
+        for first, *row in zip(is_first.tolist(), *(column[order].tolist() for column in columns), strict=True):
+            document, number, is_removed, exactly, nearly, share, num_found = row
             tier: Tier = "remove" if is_removed else "near"
-            yield key, int(documents[key]), Finding(self.parts[number], number, tier, exactly, nearly, ordered_share, num_found)
+            where = next(spans) if first else ()
+            yield document, Finding(self.parts[number], number, tier, exactly, nearly, share, num_found, where)
 
     def _judge_covered(self, covered: Covered) -> tuple[Truths, Truths]:
         """Of every row: is it to be removed, and is it near."""
@@ -188,7 +194,7 @@ class Detector:
         near &= has_words(params.near_coverage)
         return remove, near
 
-    def _have_numbers(self, tokens: Tokens, covered: Covered, rows: Truths) -> list[bool]:
+    def _have_numbers(self, tokens: Tokens, covered: Covered, rows: Truths) -> Truths:
         """Of these rows: do the item's numbers stand where the item was found? So many may be missing as are of the item:
         half of it is still the item; all its words with other numbers, or with none, are another one.
 
@@ -197,13 +203,11 @@ class Detector:
         35 of them, and 16 of 200 truncated copies, behind which the numbers of the next problem stand. Both are `near` then; a
         version that is lost costs less than a copy that is kept. Of 20 of them that were read 14 are versions of the item; 6 are
         other problems that share a long form with it ("Enter your answer in the form $(r,\\theta),$ where $r > 0$ ...")."""
-        documents, items = covered.documents[rows].tolist(), covered.items[rows]
+        documents, items = covered.documents[rows], covered.items[rows]
         missing = 1 - covered.exact[rows] / self.index.exact_coverable[items]
         allowed = np.maximum(self._max_absent[items] + missing * self._num_numbers[items], 1)  # one may have become an x
-        return [
-            self.index.num_absent(tokens.hashes[tokens.offsets[document] : tokens.offsets[document + 1]], item) <= most
-            for document, item, most in zip(documents, items.tolist(), allowed.tolist(), strict=True)
-        ]
+        truths: Truths = self.index.num_absent(tokens, documents, items) <= allowed
+        return truths
 
     def _judge_ordered(self, ordered: InOrder) -> tuple[Truths, Truths]:
         """The same of rows that have near_in_order of an item's outline."""
@@ -214,7 +218,7 @@ class Detector:
         shares = ordered.found / np.maximum(self.outlines.totals[items], 1)
         word_shares = ordered.words / np.maximum(ordered.all_words, 1)
         near = ordered.found * shares >= MIN_BITS * UNITS_PER_BIT
-        near &= (ordered.words >= MIN_WORD_BITS * UNITS_PER_BIT) | (np.minimum(shares, word_shares) >= MOST)
+        near &= (ordered.words >= self._limits.words) | (np.minimum(shares, word_shares) >= MOST)
         return remove, near
 
     def _has_words(self, items: Numbers | Offsets, found: Numbers | Offsets, share: float) -> Truths:
@@ -222,14 +226,20 @@ class Detector:
         truths: Truths = num_words - found <= np.maximum(FEW_WORDS, (1 - share) * num_words)
         return truths
 
-    def _spans(self, tokens: Tokens, document: int, item: int, stretch: tuple[int, int] | None) -> tuple[Span, ...]:
-        """Where an item is in the normalised bytes of a document: the stretch where it is in order, else its n-grams."""
-        if stretch is not None:
-            return ((int(tokens.starts[stretch[0]]), int(tokens.ends[stretch[1] - 1])),)
-        mine = slice(tokens.offsets[document], tokens.offsets[document + 1])
-        starts, ends = tokens.starts[mine], tokens.ends[mine]
-        stretches = self.index.stretches_of(tokens.hashes[mine], item).tolist()
-        return tuple((int(starts[first]), int(ends[last])) for first, last in stretches)
+    def _spans(
+        self, tokens: Tokens, documents: Offsets, items: Offsets, ordered: InOrder, rows: Offsets
+    ) -> Iterator[tuple[Span, ...]]:
+        """Where an item is in the normalised bytes of its document: the stretch where it is in order (its row), else its
+        n-grams."""
+        starts = np.append(tokens.starts[ordered.begins], 0)[rows].tolist()
+        ends = np.append(tokens.ends[ordered.ends - 1], 0)[rows].tolist()
+        for document, item, row, start, end in zip(documents, items, rows.tolist(), starts, ends, strict=True):
+            if row >= 0:
+                yield ((start, end),)
+                continue
+            mine = slice(tokens.offsets[document], tokens.offsets[document + 1])
+            firsts, lasts = self.index.stretches_of(tokens.hashes[mine], item).T
+            yield tuple(zip(tokens.starts[mine][firsts].tolist(), tokens.ends[mine][lasts].tolist(), strict=True))
 
 
 def _rows_of(wanted: Offsets, keys: Offsets) -> Offsets:

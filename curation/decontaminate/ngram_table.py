@@ -7,26 +7,32 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.decontaminate.math_token_hashes import Hashes, Offsets
-from curation.decontaminate.ngram_kernels import fill_slots
+from curation.decontaminate.ngram_kernels import ITEM_SHIFT, fill_slots
 
 Numbers = npt.NDArray[np.int32]
 Truths = npt.NDArray[np.bool_]
 
 MOST_BITS_PER_KEY, MIN_BITS = 8, 10
 MIN_SLOTS, MIN_SLOTS_PER_NGRAM = 256, 1.5
-MAX_TOKENS = 2**30  # of all items
+MAX_TOKENS = 2 ** (ITEM_SHIFT - 1)  # of all items
 MAX_SHARING_ITEMS = 4  # n-grams in more different items are instructions
 
 
+class Bits(NamedTuple):
+    """Whether a hash may be known, in one look at little memory: 64 bits a word, four to eight of them for each known hash."""
+
+    words: Hashes
+    shift: np.uint64  # makes of a hash the number of its bit
+
+
 class Table(NamedTuple):
-    bits: Hashes  # 64 a word, and the shift that makes of a hash the number of its bit: whether to look up at all
-    shift: np.uint64
+    bits: Bits
     slots: Hashes  # of `fill_slots`: eight bytes an n-gram, in memory that numpy asks huge pages for
-    postings: Numbers  # of each n-gram all places in a row: place << 1 | is it the last
+    postings: Offsets  # of each n-gram all places in a row: item << ITEM_SHIFT | place << 1 | is it the last
 
 
-def table_of(ngrams: Hashes, places: Offsets, told_by: Hashes) -> Table:
-    """`ngrams[i]` begins at token `places[i]` of all items'. The bits are of the n-grams that lead to a look-up."""
+def table_of(ngrams: Hashes, items: Numbers, places: Offsets) -> Table:
+    """`ngrams[i]` is item `items[i]`'s and begins at token `places[i]` of all items'."""
     assert places.max(initial=0) < MAX_TOKENS
     order = np.argsort(ngrams, kind="stable")
     known, starts, sizes = np.unique(ngrams[order], return_index=True, return_counts=True)
@@ -34,17 +40,18 @@ def table_of(ngrams: Hashes, places: Offsets, told_by: Hashes) -> Table:
     is_last[starts + sizes - 1] = True
     slots = np.zeros(max(1 << int(MIN_SLOTS_PER_NGRAM * len(known)).bit_length(), MIN_SLOTS), np.uint64)
     fill_slots(slots, known, starts)
-    return Table(*_bits_of(np.unique(told_by)), slots, (places[order] << 1 | is_last).astype(np.int32))
+    postings = items[order].astype(np.int64) << ITEM_SHIFT | places[order] << 1 | is_last
+    return Table(bits_of(known), slots, postings)
 
 
-def _bits_of(keys: Hashes) -> tuple[Hashes, np.uint64]:
-    """One bit of four to eight for each key: what is looked up for each token of a text has to fit into the nearest cache."""
-    power = max((MOST_BITS_PER_KEY * len(keys)).bit_length() - 1, MIN_BITS)
+def bits_of(hashes: Hashes) -> Bits:
+    """Of different hashes."""
+    power = max((MOST_BITS_PER_KEY * len(hashes)).bit_length() - 1, MIN_BITS)
     shift = np.uint64(64 - power)
-    bits = np.unique(keys >> shift)
+    bits = np.unique(hashes >> shift)
     words = np.zeros(1 << power - 6, np.uint64)
     np.bitwise_or.at(words, (bits >> np.uint64(6)).astype(np.int64), np.uint64(1) << (bits & np.uint64(63)))
-    return words, shift
+    return Bits(words, shift)
 
 
 def are_rare(ngrams: Hashes, texts: Numbers) -> Truths:

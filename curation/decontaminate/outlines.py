@@ -23,11 +23,10 @@ import numpy.typing as npt
 
 from curation.decontaminate.math_token_hashes import Hashes, Offsets, Tokens, find_hashes
 from curation.decontaminate.math_token_kernels import ANY_NUMBER
-from curation.decontaminate.ngram_kernels import ngram_of, short_ngrams
+from curation.decontaminate.ngram_kernels import SHORT, ngram_of, ngrams_of, short_ngrams
 from curation.decontaminate.ngram_table import MAX_SHARING_ITEMS, Numbers, Truths, num_sharing, numbers_of_texts, table_of
 from curation.decontaminate.outline_kernels import TOKENS_PER_SEED, outline, seeded
 
-SEED_LENGTH = 4
 MIN_SEED_BITS = 8  # "x = 3 +" leads to everything
 MAX_SHARING_FORM = 32  # texts, by an n-gram that is among the rarest of an item nevertheless
 COMMON_TOKENS = Path(__file__).with_name("common_tokens.tsv")
@@ -59,26 +58,24 @@ def outlines_of(tokens: Tokens) -> Outlines:
 
 
 class OutlineIndex:
-    """`tokens` are the items', of at least SEED_LENGTH tokens each. `weights` are the tokens', in UNITS_PER_BIT of a bit."""
+    """`tokens` are the items', of at least SHORT tokens each. `weights` are the tokens', in UNITS_PER_BIT of a bit."""
 
     def __init__(self, tokens: Tokens, max_tokens: int):
         self.hashes, _, self.offsets = outlines_of(tokens)
         self.lengths = np.diff(self.offsets).astype(np.int32)
-        self._items = items = np.repeat(np.arange(len(self.lengths), dtype=np.int32), self.lengths)
+        items = np.repeat(np.arange(len(self.lengths), dtype=np.int32), self.lengths)
         texts = numbers_of_texts(self.hashes, self.offsets)
         self.weights = _with_forms(_weights(self.hashes, texts[items]), self.hashes, self.offsets)
         sums = np.r_[0, np.cumsum(self.weights, dtype=np.int64)]
         self.totals = np.diff(sums[self.offsets])
-        ngrams = short_ngrams(self.hashes, self.offsets, SEED_LENGTH, False)
+        ngrams = short_ngrams(self.hashes, self.offsets)
         whole = np.flatnonzero((ngrams > 0) & (self.lengths <= max_tokens)[items])
-        whole = whole[sums[whole + SEED_LENGTH] - sums[whole] >= MIN_SEED_BITS * UNITS_PER_BIT]
+        whole = whole[sums[whole + SHORT] - sums[whole] >= MIN_SEED_BITS * UNITS_PER_BIT]
         seeds = whole[_are_seeds(num_sharing(ngrams[whole], texts[items[whole]]), items[whole], self.lengths)]
-        self.seeds = table_of(ngrams[seeds], seeds, ngrams[seeds])
+        self.seeds = table_of(ngrams[seeds], items[seeds], seeds)
 
     def candidates(self, outlines: Outlines) -> Candidates:
-        items = (self._items, self.offsets, self.lengths)
-        rows = seeded(outlines.hashes, outlines.offsets, SEED_LENGTH, self.seeds, *items)
-        return Candidates(*rows)
+        return Candidates(*seeded(outlines.hashes, outlines.offsets, self.seeds, self.offsets))
 
 
 def _are_seeds(sharing: Numbers, items: Numbers, lengths: Numbers) -> Truths:
@@ -115,7 +112,7 @@ def _with_forms(weights: Numbers, tokens: Hashes, offsets: Offsets) -> Numbers:
     """Of every token of the items; those of a form of an answer have together what the form tells, long ones first."""
     weights, are_done = weights.copy(), np.zeros(len(tokens), np.bool_)
     for length, forms in sorted(_answer_forms().items(), reverse=True):
-        ngrams = short_ngrams(tokens, offsets, length, False)
+        ngrams = ngrams_of(tokens, offsets, length)
         starts = np.flatnonzero(np.isin(ngrams, list(forms)))
         starts = starts[~are_done[starts[:, None] + np.arange(length)].any(axis=1)]
         places = starts[:, None] + np.arange(length)

@@ -15,8 +15,10 @@ from curation.decontaminate.math_token_kernels import NUMBER, WORD
 from curation.decontaminate.outlines import Candidates, OutlineIndex, Outlines
 
 MIN_WORD_SHARE = 0.25  # of the weight of an item's words: formulas of one shape are everywhere
-_NO_TOKEN, _ONE = np.uint64(0), np.uint64(1)
+_ONE, _HALF = np.uint64(1), np.uint64(32)
+_BUCKETS = 4096  # of tokens of a document: more than most documents have
 _PLACE_BITS = 20
+_ALL = 1 << 62
 
 
 class Limits(NamedTuple):
@@ -24,6 +26,7 @@ class Limits(NamedTuple):
 
     weight: Offsets  # of its outline that has to be in order
     tokens: Offsets  # with fewer of them in the stretch their order is not looked at
+    words: int  # weight of words in order that is enough for all items: more is not counted
 
 
 class InOrder(NamedTuple):
@@ -32,7 +35,7 @@ class InOrder(NamedTuple):
     documents: Offsets
     items: Offsets
     found: Offsets  # weight of the outline's tokens in order
-    words: Offsets  # weight of its words in order
+    words: Offsets  # weight of its words in order, as far as it is counted
     all_words: Offsets  # weight of all its words
     shared_tokens: Offsets  # in any order
     same_tokens: Offsets  # tokens in order; 0 where too few are shared, and so are the next two
@@ -60,149 +63,161 @@ def _compare(tokens, outlines, candidates, index, item_tokens, limits):  # type:
     item_outlines, item_offsets, item_weights = index
     rows = np.zeros((11, len(candidates.items)), np.int64)
     count = 0
-    slots = _slots_for(16)
+    text, has_token = np.int64(-1), np.zeros(_BUCKETS, np.bool_)
     for row in range(len(candidates.items)):
-        text, number = candidates.documents[row], candidates.items[row]
+        number = candidates.items[row]
+        if candidates.documents[row] != text:
+            text = candidates.documents[row]
+            _mark_tokens(has_token, outlines.hashes[outlines.offsets[text] : outlines.offsets[text + 1]])
         mine = slice(item_offsets[number], item_offsets[number + 1])
         item, weights = item_outlines[mine], item_weights[mine]
-        whole = item_tokens[0][item_tokens[1][number] : item_tokens[1][number + 1]]
-        if len(slots[0]) < 2 * len(whole):
-            slots = _slots_for(2 * len(whole))
+        if _most_in_common(item, weights, has_token) < limits.weight[number]:
+            continue
         first = max(candidates.begins[row] - len(item) // 4, outlines.offsets[text])
         last = min(first + len(item) * 3 // 2 + 1, outlines.offsets[text + 1])
-        stretch = outlines.hashes[first:last]
-        shared, places, most = _in_both(item, weights, stretch, slots, limits.weight[number])
-        if most < limits.weight[number]:
+        ends, before = _in_both(item, outlines.hashes[first:last])
+        if _shared(weights, ends, before) < limits.weight[number]:
             continue
-        common, worth, theirs = item[shared], weights[shared], stretch[places]
-        found, start, end = _heaviest_common(common, worth, theirs, limits.weight[number])
+        found, start, end = _heaviest_common(weights, ends, before, limits.weight[number], _ALL)
         if found < limits.weight[number]:
             continue
-        all_words, is_word = weights[item & WORD > 0].sum(), common & WORD > 0
+        is_word = item & WORD > 0
+        all_words = weights[is_word].sum()
         enough = np.int64(np.ceil(MIN_WORD_SHARE * all_words))
-        words, _, _ = _heaviest_common(common[is_word], worth[is_word], theirs[theirs & WORD > 0], enough)
+        words, _, _ = _heaviest_common(weights, np.where(is_word, ends, 0), before, enough, max(enough, limits.words))
         if words < enough:
             continue
-        begin, after = outlines.places[first + places[start]], tokens.offsets[text + 1]
-        behind = first + places[end] + 1
-        if behind < outlines.offsets[text + 1]:
-            after = outlines.places[behind]  # numbers in a row are one place
+        begin, after = outlines.places[first + start], tokens.offsets[text + 1]
+        if first + end < outlines.offsets[text + 1]:
+            after = outlines.places[first + end]  # numbers in a row are one place
+        whole = item_tokens[0][item_tokens[1][number] : item_tokens[1][number + 1]]
         place = tokens.hashes[begin:after]
-        shared, places, num_shared = _in_both(whole, np.ones(len(whole), np.int32), place, slots, limits.tokens[number])
-        rows[:6, count] = np.array((text, number, found, words, all_words, num_shared))
+        ends, before = _in_both(whole, place)
+        num_shared = _shared(np.ones(len(whole), np.int32), ends, before)
+        rows[0, count], rows[1, count], rows[2, count] = text, number, found
+        rows[3, count], rows[4, count], rows[5, count] = words, all_words, num_shared
         if num_shared >= limits.tokens[number]:
-            rows[6:9, count] = np.array(_tokens_in_order(whole[shared], place[places]))
-        rows[9:, count] = np.array((begin, after))
+            rows[6, count], rows[7, count], rows[8, count] = _tokens_in_order(whole, ends, before)
+        rows[9, count], rows[10, count] = begin, after
         count += 1
     return rows[:, :count]
 
 
 @njit(cache=True)
-def _slots_for(count):  # type: ignore[no-untyped-def]
-    size = 16
-    while size < count:
-        size *= 2
-    return np.zeros(size, np.uint64), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.bool_)
+def _mark_tokens(has_token, tokens):  # type: ignore[no-untyped-def]
+    has_token[:] = False
+    for token in tokens:
+        has_token[np.int64(token >> _HALF) & (_BUCKETS - 1)] = True
 
 
 @njit(cache=True)
-def _in_both(item, weights, stretch, slots, enough):  # type: ignore[no-untyped-def]
-    """(tokens of the item that the stretch has too, tokens of the stretch that the item has, their weight, each as often as both
-    have it); no tokens where the weight is not enough. The `slots` have room for a hash table, left empty."""
-    keys, left, worth, seen = slots
-    size = 16
-    while size < 2 * len(item):
-        size *= 2
-    last = size - 1
+def _most_in_common(item, weights, has_token):  # type: ignore[no-untyped-def]
+    """Weight of the tokens that a document may have: no less than is in order."""
+    most = np.int64(0)
     for i in range(len(item)):
-        slot = _slot(keys, item[i], last)
-        keys[slot], worth[slot] = item[i], weights[i]
-        left[slot] += 1
-    total, num_places, num_shared = 0, 0, 0
-    places, shared = np.empty(len(stretch), np.int64), np.empty(len(item), np.int64)
+        most += weights[i] * np.int64(has_token[np.int64(item[i] >> _HALF) & (_BUCKETS - 1)])
+    return most
+
+
+@njit(cache=True)
+def _in_both(item, stretch):  # type: ignore[no-untyped-def]
+    """(the last place in the stretch of each of the item's tokens, the place before each place with the same token): places are
+    counted from 1, 0 is none."""
+    ends, before = np.empty(len(item), np.int32), np.zeros(len(stretch) + 1, np.int32)
+    size = 16
+    while size < 2 * len(stretch):
+        size *= 2
+    lasts = np.zeros(size, np.int32)  # an open hash table
     for k in range(len(stretch)):
-        slot = _slot(keys, stretch[k], last)
-        if keys[slot]:
-            places[num_places] = k
-            num_places += 1
-            seen[slot] = True
-            if left[slot]:
-                left[slot] -= 1
-                total += worth[slot]
-    if total >= enough:
-        for i in range(len(item)):
-            shared[num_shared] = i
-            num_shared += seen[_slot(keys, item[i], last)]
-    keys[:size], left[:size], seen[:size] = _NO_TOKEN, 0, False
-    return shared[:num_shared], places[:num_places], total
+        slot = _slot_of_place(lasts, stretch, stretch[k])
+        before[k + 1] = lasts[slot]
+        lasts[slot] = k + 1
+    for i in range(len(item)):
+        ends[i] = lasts[_slot_of_place(lasts, stretch, item[i])]
+    return ends, before
 
 
 @njit(cache=True, inline="always")
-def _slot(keys, token, last):  # type: ignore[no-untyped-def]
-    """Where a token is, or would be."""
-    slot = np.int64(token >> np.uint64(32)) & last
-    while keys[slot] != token and keys[slot] != _NO_TOKEN:
-        slot = (slot + 1) & last
+def _slot_of_place(lasts, stretch, token):  # type: ignore[no-untyped-def]
+    slot = np.int64(token >> _HALF) & (len(lasts) - 1)
+    while lasts[slot] and stretch[lasts[slot] - 1] != token:
+        slot = (slot + 1) & (len(lasts) - 1)
     return slot
 
 
 @njit(cache=True)
-def _heaviest_common(item, weights, stretch, enough):  # type: ignore[no-untyped-def]
-    """(weight of the heaviest common subsequence, the token of the stretch where it begins, and where it ends): of several the
-    first to end, and of these the last to begin. Weight 0 as soon as it cannot be enough."""
-    best = np.zeros(len(stretch) + 1, np.int64)  # weight << _PLACE_BITS | where it begins
-    left = weights.sum()
-    for i in range(len(item)):
-        diagonal = np.int64(0)
-        token, weight = item[i], np.int64(weights[i])
+def _shared(weights, ends, before):  # type: ignore[no-untyped-def]
+    """Weight of the tokens that item and stretch share in any order, each as often as both have it; it weighs what the item's
+    last one does."""
+    weight_of, left = np.zeros(len(before), np.int32), np.arange(len(before))
+    for i in range(len(ends)):
+        weight_of[ends[i]] = weights[i]
+    weight_of[0] = 0
+    total = np.int64(0)
+    for end in ends:
+        total += weight_of[end] if left[end] else 0
+        left[end] = before[left[end]]
+    return total
+
+
+@njit(cache=True)
+def _heaviest_common(weights, ends, before, enough, plenty):  # type: ignore[no-untyped-def]
+    """(weight of the heaviest common subsequence, the token of the stretch where it begins, the one behind its end): of several
+    the first to end, and of these the last to begin. Weight 0 as soon as it cannot be enough; what is found of it as soon as
+    that is plenty."""
+    best = np.zeros(len(before), np.int64)  # up to each place: weight << _PLACE_BITS | where it begins
+    left = weights[ends > 0].sum()
+    for i in range(len(ends)):
+        place, weight = ends[i], np.int64(weights[i])
+        if not place:
+            continue
         left -= weight
-        for k in range(len(stretch)):
-            above = best[k + 1]
-            best[k + 1] = max(above, best[k])
-            if token == stretch[k]:
-                begins = diagonal if diagonal >> _PLACE_BITS else k
-                best[k + 1] = max(best[k + 1], (weight << _PLACE_BITS) + begins)
-            diagonal = above
+        while place:  # from the last one on: what comes before a place is not yet of this row
+            value = best[place - 1]
+            value = (weight << _PLACE_BITS) + (value if value >> _PLACE_BITS else place - 1)
+            k = place
+            while k < len(best) and best[k] < value:
+                best[k] = value
+                k += 1
+            place = before[place]
         if (best[-1] >> _PLACE_BITS) + left < enough:
             return np.int64(0), np.int64(0), np.int64(0)
+        if best[-1] >> _PLACE_BITS >= plenty:
+            break
     found = best[-1] >> _PLACE_BITS
     end = np.searchsorted(best, found << _PLACE_BITS)
-    return found, best[end] & ((1 << _PLACE_BITS) - 1), max(end - 1, 0)
+    return found, best[end] & ((1 << _PLACE_BITS) - 1), end
 
 
 @njit(cache=True)
-def _tokens_in_order(item, stretch):  # type: ignore[no-untyped-def]
+def _tokens_in_order(item, ends, before):  # type: ignore[no-untyped-def]
     """Common tokens in order, and of numbers and of words alone."""
-    numbers = _longest_common(item[item & NUMBER > 0], stretch[stretch & NUMBER > 0])
-    words = _longest_common(item[item & WORD > 0], stretch[stretch & WORD > 0])
-    return _longest_common(item, stretch), numbers, words
+    numbers = _longest_common(ends[item & NUMBER > 0], before)
+    words = _longest_common(ends[item & WORD > 0], before)
+    return _longest_common(ends, before), numbers, words
 
 
 @njit(cache=True)
-def _longest_common(one, other):  # type: ignore[no-untyped-def]
-    """Length of the longest common subsequence, 64 tokens at once (Hyyrö 2004, "Bit-parallel LCS-length computation revisited"):
-    each bit that is left says that the token of `one` adds nothing."""
-    num_words = (len(one) + 63) // 64
-    size = 16
-    while size < 2 * len(one):
-        size *= 2
-    keys, masks = np.zeros(size, np.uint64), np.zeros((size, num_words), np.uint64)
-    for i in range(len(one)):
-        slot = _slot(keys, one[i], size - 1)
-        keys[slot] = one[i]
-        masks[slot, i // 64] |= _ONE << np.uint64(i % 64)
-    row = np.full(num_words, ~np.uint64(0))
-    for token in other:
-        slot = _slot(keys, token, size - 1)
-        if keys[slot]:
-            carry = np.uint64(0)
-            for word in range(num_words):
-                kept = row[word] & masks[slot, word]
-                total = row[word] + kept
-                with_carry = total + carry
-                carry = np.uint64((total < kept) | (with_carry < total))
-                row[word] = with_carry | (row[word] - kept)
+def _longest_common(ends, before):  # type: ignore[no-untyped-def]
+    """Length of the longest common subsequence, 64 places at once (Hyyrö 2004, "Bit-parallel LCS-length computation revisited"):
+    each bit that is left says that the item comes no further at this place of the stretch."""
+    num_words = (len(before) + 63) // 64
+    row, same = np.full(num_words, ~np.uint64(0)), np.zeros(num_words, np.uint64)
+    for place in ends:
+        if not place:
+            continue
+        while place:
+            same[place // 64] |= _ONE << np.uint64(place % 64)
+            place = before[place]
+        carry = np.uint64(0)
+        for word in range(num_words):
+            kept = row[word] & same[word]
+            total = row[word] + kept
+            with_carry = total + carry
+            carry = np.uint64((total < kept) | (with_carry < total))
+            row[word] = with_carry | (row[word] - kept)
+            same[word] = 0
     length = 0
-    for i in range(len(one)):
-        length += (row[i // 64] >> np.uint64(i % 64) & _ONE) == 0
+    for place in range(1, len(before)):
+        length += (row[place // 64] >> np.uint64(place % 64) & _ONE) == 0
     return length

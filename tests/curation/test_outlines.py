@@ -4,11 +4,13 @@ import random
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from curation.decontaminate.math_token_hashes import find_hashes
 from curation.decontaminate.outlines import ANSWER_FORMS, COMMON_TOKENS, UNITS_PER_BIT, OutlineIndex, outlines_of
 from curation.decontaminate.token_order import Limits, compare_in_order
 
+ALL = 1 << 40  # more weight than any item has
 WORDS = [
     f"{start}{end}"
     for start in ("bal", "cor", "dun", "fis", "gor", "hem", "jol", "kip")
@@ -61,7 +63,7 @@ def test_tokens_in_order_of_long_items_are_what_a_plain_table_finds() -> None:
     text = " ".join(rng.choice(WORDS) if rng.random() < 0.2 else part for part in item.split())
     item_tokens, tokens = find_hashes([item]), find_hashes([text])
     index, outlines = OutlineIndex(item_tokens, 400), outlines_of(tokens)
-    limits = Limits(0 * index.totals + 1, 0 * index.totals)
+    limits = Limits(0 * index.totals + 1, 0 * index.totals, ALL)
     found = compare_in_order(
         tokens, outlines, index.candidates(outlines), index, (item_tokens.hashes, item_tokens.offsets), limits
     )
@@ -80,7 +82,7 @@ def test_what_is_in_order_is_what_a_plain_table_finds() -> None:
     item_tokens, tokens = find_hashes(items), find_hashes(texts)
     index, outlines = OutlineIndex(item_tokens, 400), outlines_of(tokens)
     mine = (item_tokens.hashes, item_tokens.offsets)
-    limits = Limits(0.3 * index.totals, 0 * index.totals)
+    limits = Limits(0.3 * index.totals, 0 * index.totals, ALL)
     found = compare_in_order(tokens, outlines, index.candidates(outlines), index, mine, limits)
     assert sum((found.documents == found.items).tolist()) >= 28
     for row in range(len(found.items)):
@@ -99,3 +101,19 @@ def heaviest(item: list[int], weights: list[int], stretch: list[int]) -> int:
             longest = max(table[i][k + 1], table[i + 1][k])
             table[i + 1][k + 1] = max(longest, table[i][k] + weights[i]) if token == other else longest
     return table[-1][-1]
+
+
+def test_words_are_counted_until_they_are_enough() -> None:
+    item = " ".join(WORDS[:30])
+    item_tokens = find_hashes([item])
+    index, outlines = OutlineIndex(item_tokens, 400), outlines_of(item_tokens)
+    mine, candidates = (item_tokens.hashes, item_tokens.offsets), index.candidates(outlines)
+
+    def words(enough: int) -> int:
+        limits = Limits(0 * index.totals + 1, 0 * index.totals, enough)
+        return int(compare_in_order(item_tokens, outlines, candidates, index, mine, limits).words[0])
+
+    assert words(ALL) == index.totals[0]
+    one = int(index.weights.max())
+    assert words(20 * one) == 20 * one
+    assert words(0) == pytest.approx(0.25 * index.totals[0], abs=one)  # less is hardly a word of the item
