@@ -38,7 +38,7 @@ VERSIONS = {
     "dedup_clusters": 2,
     "dedup_index": 2,
     "dedup": 4,
-    "decontaminate": 5,
+    "decontaminate": 6,
     "tokenize_shards": 3,
     "tokenize": 1,
     "certificate": 3,

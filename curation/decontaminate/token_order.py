@@ -147,11 +147,11 @@ def _slot_of_place(lasts, stretch, token):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _shared(weights, ends, before):  # type: ignore[no-untyped-def]
-    """Weight of the tokens that item and stretch share in any order, each as often as both have it; it weighs what the item's
-    last one does."""
+    """Weight of the tokens that item and stretch share in any order, each as often as both have it and as heavy as the item's
+    heaviest: no less than is in order."""
     weight_of, left = np.zeros(len(before), np.int32), np.arange(len(before))
     for i in range(len(ends)):
-        weight_of[ends[i]] = weights[i]
+        weight_of[ends[i]] = max(weight_of[ends[i]], weights[i])
     weight_of[0] = 0
     total = np.int64(0)
     for end in ends:
