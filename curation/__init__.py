@@ -3,7 +3,7 @@
 # The versions of the stages' code: part of a stage's identity. Raise one when its output changes.
 VERSIONS = {
     "sample": 2,
-    "read": 3,
+    "read": 4,
     "extract": 4,
     "format": 4,
     "check_answers": 1,
@@ -32,7 +32,7 @@ VERSIONS = {
     "score": 2,
     "discover_domains": 1,
     "choose_threshold": 2,
-    "dedup_signatures": 3,
+    "dedup_signatures": 4,
     "dedup_candidates": 2,
     "dedup_pairs": 2,
     "dedup_clusters": 2,

@@ -32,7 +32,8 @@ from curation.dedup.survivors import wanted_codes
 from recipes.schema import DedupStage
 
 BATCH_DOCUMENTS = 1_000
-HASHES = 2  # how texts, words and shingles are hashed (shingles.py): raise it when that changes, for older indexes are compared
+SHOWN_CHARS = 40  # of a date that cannot be read
+HASHES = 3  # how texts, words, shingles (shingles.py), addresses are hashed: raise it with a change, older indexes are compared
 DOCUMENT_SCHEMA = pa.schema(
     [
         ("text", pa.uint64()),
@@ -47,8 +48,8 @@ DOCUMENT_SCHEMA = pa.schema(
 )
 BAND_SCHEMA = pa.schema([("key", pa.uint64()), ("text", pa.uint64()), ("wanted", pa.uint64()), ("start", pa.uint64())])
 URL_SCHEMA = pa.schema([("url", pa.uint64()), ("text", pa.uint64())])
-_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ]?(\d\d):?(\d\d):?(\d\d))?")
-_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|ref|sessionid|phpsessid|jsessionid|sid")
+_DATE = re.compile(r"(\d{4})(?:[-/]?(\d\d)(?:[-/]?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d))?)?)?)?(?!\d)")
+_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|sessionid|phpsessid|jsessionid")  # `sid` is some sites' story, `ref` a place
 
 
 def banding(params: DedupStage, seed: int) -> dict[str, int]:
@@ -164,7 +165,7 @@ class WriteSignatures(PipelineStep):
             [url_key(known.get("url")) if self.params.url else None for known in metadata],
             [known.get("math_score") for known in metadata],
             signed.lengths,
-            [date_number(known.get("date")) if "date" in self.params.keep else None for known in metadata],
+            self._dates(metadata),
             [known.get("source") for known in metadata],
             begins,
         ]
@@ -176,6 +177,15 @@ class WriteSignatures(PipelineStep):
         writer.bands.write(pa.table([pa.array(row) for row in (signed.band_keys.ravel(), *rows)], writer.bands.schema))
         if writer.urls is not None:
             writer.urls.write(documents.filter(documents["url"].is_valid()).select(["url", "text"]))
+
+    def _dates(self, metadata: list[dict[str, Any]]) -> list[int | None]:
+        if "date" not in self.params.keep:
+            return [None] * len(metadata)
+        dates = [date_number(known.get("date")) for known in metadata]
+        for known, date in zip(metadata, dates, strict=True):
+            if date is None and known.get("date") is not None:
+                self.book.unreadable("no_iso_date", str(known["date"])[:SHOWN_CHARS], "dates")
+        return dates
 
 
 def _column(values: Any, kind: pa.DataType) -> Any:
@@ -199,6 +209,8 @@ def url_key(url: str | None) -> int | None:
 
 
 def date_number(date: Any) -> int | None:
-    """YYYYMMDDhhmmss of an ISO date (with or without separators, time of day or zone); None for anything else."""
+    """YYYYMMDDhhmmss of an ISO date (at least a year; with or without separators, time of day, zone); None for anything else."""
     found = _DATE.match(str(date)) if date is not None else None
-    return int("".join(part or "00" for part in found.groups())) if found else None
+    if found is None or int(found[2] or 0) > 12 or int(found[3] or 0) > 31:
+        return None
+    return int("".join(part or "00" for part in found.groups()))

@@ -232,7 +232,10 @@ class ReadSource(BaseReader):
         if isinstance(given, dict | list):
             self._unreadable("bad_id", file)
             return None
-        identity = self._ids.of_row(given, file, index)
+        if any(isinstance(fields.get(key), bytes) for key in ("url", "date")):
+            self._unreadable("invalid_utf8", file)
+            return None
+        identity = self._ids.of_row(given.hex() if isinstance(given, bytes) else given, file, index)
         metadata = {key: None if fields.get(key) is None else str(fields[key]) for key in ("url", "date")}
         fields = {key: value for key, value in fields.items() if key not in metadata}
         if self.as_records:
@@ -261,8 +264,9 @@ class _Bad:
 
 
 def _values(column: pa.Array) -> list[Any]:
+    """Bytes are texts that their writer did not call so, where they are UTF-8."""
     try:
-        return list(column.to_pylist())
+        return [_decoded(value) if isinstance(value, bytes) else value for value in column.to_pylist()]
     except (ValueError, OverflowError):  # no UTF-8, a year above 9999
         return [_value(item) for item in column]
 
@@ -272,6 +276,13 @@ def _value(item: pa.Scalar) -> Any:
         return item.as_py()
     except (ValueError, OverflowError) as error:
         return _Bad(error)
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _lookup(row: dict[str, Any], path: str) -> Any:

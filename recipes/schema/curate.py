@@ -131,7 +131,8 @@ class CleanStage(Strict):
 
 class DedupStage(Strict):
     """Exact and MinHash near-duplicates; candidates are checked against their true Jaccard similarity. `keep`: which of several
-    stays, by the first of these that differs: best math_score, most characters, oldest date, source named first, smallest id."""
+    stays, by the first of these that differs: best math_score, most characters, oldest date (ISO; one that is not counts as none,
+    and is counted), source named first, smallest id."""
 
     do: Literal["dedup"]
     ngram: Positive = 5

@@ -56,6 +56,13 @@ PARQUET: dict[str, Row] = {
     "texts that are structures": ("parquet", table(id=ABC, text=[{"a": 1}] * 3), [], {"not_text": 3}),
     "texts that are null": ("parquet", table(id=ABC, text=pa.nulls(3)), [], {"missing_column": 3}),
     "texts as bytes": ("parquet", table(id=ABC, text=[b"one", b"caf\xe9", b"nine"]), ["1", "3"], {"invalid_utf8": 1}),
+    "ids as bytes": ("parquet", table(id=[b"1", b"2", b"\xff"], text=ABC), ["1", "2", "ff"], {}),
+    "addresses and dates as bytes": (
+        "parquet",
+        table(id=ABC, text=ABC, url=[b"http://a.org", b"\xff", b"b"], date=[b"2020-01-01", b"x", b"\xff"]),
+        ["1"],
+        {"invalid_utf8": 2},
+    ),
     "texts that are no UTF-8": ("parquet", table(id=ABC, text=invalid_utf8()), ["1", "3"], {"invalid_utf8": 1}),
     "texts by dictionary": ("parquet", table(id=ABC, text=pa.array(ABC).dictionary_encode()), ABC, {}),
     "ids that are numbers": ("parquet", table(id=[1, 2, 3], text=ABC), ABC, {}),

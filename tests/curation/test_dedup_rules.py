@@ -6,6 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from curation.book import Book
+from curation.dedup import ReadShard, WriteSignatures
 from curation.dedup.signatures import date_number, url_key
 from curation.shards import ShardWriter
 from recipes.schema import DedupStage
@@ -48,7 +50,14 @@ def test_a_rule_names_each_part_once() -> None:
         ("2013-05-20T07:15:38Z", 20130520071538),
         ("2013-05-20 07:15:38", 20130520071538),
         ("20130520", 20130520000000),
+        ("2013-05-20T07:15Z", 20130520071500),
+        ("2013/05/20", 20130520000000),
+        ("20130520071538", 20130520071538),
+        ("2013-05", 20130500000000),
+        ("2013", 20130000000000),
         ("May 2013", None),
+        ("1588650000", None),
+        ("20139920", None),
         (None, None),
     ],
 )
@@ -66,6 +75,9 @@ def test_addresses_of_one_page_are_one() -> None:
         "https://example.org/a/B?x=1&y=2",
         "https://example.org/a/b?x=1",
         "https://sub.example.org/a/b?x=1&y=2",
+        "https://example.org/a/b?sid=45",
+        "https://example.org/a/b?sid=46",
+        "https://example.org/a/b?ref=thm1",
         "http://[broken",
     )
     assert len({url_key(url) for url in same}) == 1
@@ -112,3 +124,17 @@ def test_documents_that_changed_after_their_signatures_are_an_error(tmp_path: Pa
     writer.close()
     with pytest.raises(ValueError, match="has changed since its signatures were written: 1 documents to drop are not there"):
         run.drop()
+
+
+def test_dates_that_cannot_be_read_are_counted_and_never_the_oldest(tmp_path: Path) -> None:
+    params = DedupStage(do="dedup", keep=["date"])
+    docs = [doc("seconds", text_of(1), date="1588650000"), doc("iso", text_of(1), date="2013-05-20"), doc("none", text_of(1))]
+    writer = ShardWriter(tmp_path / "documents" / "00000.parquet")
+    for one in docs:
+        writer.write(one)
+    writer.close()
+    book = Book(tmp_path / "signatures")
+    WriteSignatures(params, book, seed=7).run(ReadShard(writer.path.parent, book, stage=tmp_path).run(None))
+    assert book.counts["unreadable"] == {"dates": {"no_iso_date": 1}}
+    assert book.names == {"dates/no_iso_date": ["1588650000"]}
+    assert Run(tmp_path / "run", [docs], params).drop().kept_ids == ["iso"]
