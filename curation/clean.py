@@ -2,7 +2,7 @@
 
 At the head and the tail of a document go lines of boilerplate (cookies, log-in, copyright) and menus: runs of short lines, one of
 them a word of navigation. Answers to choose from are short lines too, but name no "Home" or "Next". The middle of a document is
-left alone but for a line that follows itself.
+left alone but for a line of words that follows itself.
 """
 
 import re
@@ -21,8 +21,8 @@ from recipes.schema import CleanStage
 
 CODE = re.compile(r"```[\s\S]*?(?:```|\Z)|`[^`\n]+`|^(?: {4}|\t)[^\n]*$", re.MULTILINE)
 MAX_LINE_WORDS = 40  # a longer line that mentions cookies is a paragraph of an article
-MIN_SUBSTANCE = 4  # letters or digits of a line that may not follow itself: rows of truth tables may
-_CODE_SIGNS = re.compile(r"[{}<>;=|$\\`]|^\t|^ {4}")
+_WORD = re.compile(r"[^\W\d_]{4}")  # shorter ones stand in rows of numbers, of truth tables and of formulas: cm, TT, sin
+_TABLE_OR_CODE = re.compile(r"[{}<>;=|$\\`\t]|^ {4}")  # `extract` writes tabs between cells
 _ENUMERATED = re.compile(r"\(?(?:\d{1,3}|[A-Za-z])[.)]\s|#")  # an answer to choose, a heading
 ORNAMENTS = " -–—•*·|«»‹›←→"
 BLANK, CONTENT, SHORT, BOILERPLATE = range(4)
@@ -141,11 +141,12 @@ def _edge(kinds: Sequence[int], min_menu_lines: int) -> int:
 
 
 def _repeated(text: str, lines: Sequence[str]) -> set[int]:
-    """Lines that follow themselves. Rows of tables, code and formulas may; spans are looked for only where some line does."""
+    """Lines that follow themselves and go. Rows of tables (a tab or bar inside), code, formulas and lines without a word stay;
+    the spans of code and formulas are looked for only where some other line follows itself."""
     repeated = {
         number
         for number, (before, line) in enumerate(pairwise(lines), start=1)
-        if line.strip() == before.strip() and sum(map(str.isalnum, line)) >= MIN_SUBSTANCE and not _CODE_SIGNS.search(line)
+        if line.strip() == before.strip() and _WORD.search(line) and not _TABLE_OR_CODE.search(line)
     }
     if not repeated:
         return repeated

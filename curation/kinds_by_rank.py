@@ -61,8 +61,8 @@ def _extract(stage: Stage, book: Book) -> Made:
     from curation.extract.step import ExtractHtml
 
     params = ExtractStage(do="extract", **own(stage))
-    step = ExtractHtml(drop=book.drop, count=book.count, min_chars=params.min_chars, max_html_chars=params.max_html_chars)
-    return [step], None
+    limits = params.model_dump(exclude={"do"})
+    return [ExtractHtml(drop=book.drop, count=book.count, **limits)], None
 
 
 def _format(stage: Stage, book: Book) -> Made:

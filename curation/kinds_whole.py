@@ -45,11 +45,12 @@ def _sample(stage: Stage) -> Done:
 def _train_classifier(stage: Stage) -> Done:
     from curation.classifier import train
 
-    params = TrainClassifierStage(do="train_classifier", examples="", **own(stage))
+    examples = tuple(stage.input(name) for name in stage.inputs if name.partition("/")[0] == "examples")
+    params = TrainClassifierStage(do="train_classifier", examples=examples, **own(stage))
     role = "out_of_distribution/"
     others = {name.removeprefix(role): Path(stage.input(name)) for name in stage.inputs if name.startswith(role)}
-    report = train(params, Path(stage.input("examples")), stage.folder, seed=stage.params["seed"], out_of_distribution=others)
-    return {}, report
+    files, seed = [Path(file) for file in examples], stage.params["seed"]
+    return {}, train(params, files, stage.folder, seed=seed, out_of_distribution=others)
 
 
 def _choose_drawn(stage: Stage) -> Done:

@@ -14,6 +14,10 @@ MAX_STEPS = 10  # named of those that saw a document
 
 
 def print_fates(console: Console, record: dict[str, Any]) -> None:
+    if record["same_id"]:
+        number, some = record["same_id"]["documents"], record["same_id"]["some"]
+        named = ", ".join(some) + (f" and {number - len(some):,} more" if number > len(some) else "")
+        console.print(f"{number:,} documents came with this id; they were numbered: {escape(named)}", soft_wrap=True)
     for fate in record["documents"]:
         console.print(f"[bold]{escape(fate['id'])}[/]  {escape(fate['url'] or '')}", soft_wrap=True)
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -153,7 +157,7 @@ def print_differences(console: Console, record: dict[str, Any]) -> None:
         ),
         num_words=1,
     )
-    reasons = ([row["stage"], row["key"], *_numbers(row["a"] or 0, row["b"] or 0)] for row in record["reasons"])
+    reasons = ([_dropping_stage(row), row["key"], *_numbers(row["a"] or 0, row["b"] or 0)] for row in record["reasons"])
     _print_table(console, "Documents dropped", ("stage", "reason", "a", "b", "b - a"), reasons, num_words=2)
     for side in record["unfinished"]:
         done, of = record[side]["finished"], record[side]["stages"]
@@ -241,6 +245,10 @@ def _because(row: dict[str, Any]) -> str:
     if row["a"] is None or row["b"] is None:
         return "only b has it" if row["a"] is None else "only a has it"
     return ", ".join(row["because"])
+
+
+def _dropping_stage(row: dict[str, Any]) -> str:
+    return f"{row['stage']} ({_because(row)})" if None in (row["a"], row["b"]) else str(row["stage"])
 
 
 def _numbers(a: int | None, b: int | None, *, about: bool = False) -> list[str]:

@@ -14,13 +14,13 @@ from recipes.schema import (
     CurateRecipe,
     DecontaminateStage,
     FilterStage,
-    LabelStage,
     Source,
     Strict,
-    TrainClassifierStage,
+    nearest,
 )
 from recipes.stage import Input, Stage, made
 from slurm.classifier_stages import chosen_by, draw, reads_scores, score, scored_before
+from slurm.dedup_stages import dedup
 from slurm.path_stages import marks_of, resume_traces, sample_paths
 from slurm.planner import Planner
 from slurm.sampling_stages import asks, keep_verified
@@ -78,9 +78,8 @@ class Page:
         if isinstance(spec, FilterStage):
             inputs |= self._models(spec, name)
         for key in ("examples", "out_of_distribution", "benchmarks"):
-            given = getattr(spec, key, {})
-            paths = given.items() if isinstance(given, dict) else [("", given)]
-            inputs |= {f"{key}/{k}".rstrip("/"): self._file(p, f"stages.{name}.{key}.{k}".rstrip(".")) for k, p in paths}
+            given = _by_name(getattr(spec, key, {}))
+            inputs |= {f"{key}/{k}".rstrip("/"): self._file(p, f"stages.{name}.{key}.{k}".rstrip(".")) for k, p in given.items()}
         if hasattr(spec, "prompt"):
             inputs["prompt"] = self.prompt(spec.prompt, f"stages.{name}.prompt")
         return inputs
@@ -92,10 +91,7 @@ class Page:
         return self.planner.locate(file, key)
 
     def _file(self, path: str, key: str) -> Input:
-        """What a label stage of the same page leaves, or a file."""
-        if isinstance(self.recipe.stages.get(path), LabelStage) and path in self.stages:
-            return made(self.stages[path], "examples.jsonl")
-        return self.planner.locate(path, key)
+        return self._made_or_file(path, key, "label", "examples.jsonl")
 
     def _models(self, spec: FilterStage, name: str) -> dict[str, Input]:
         """Models that filters name: a classifier stage of the same page, or a file."""
@@ -107,17 +103,20 @@ class Page:
         return inputs
 
     def model(self, model: str, key: str) -> Input:
-        """What a classifier stage of the same page leaves, or a file."""
-        spec = self.recipe.stages.get(model)
-        if isinstance(spec, TrainClassifierStage) and model in self.stages:
-            return made(self.stages[model], spec.file_name)
-        return self.planner.locate(model, key)
+        return self._made_or_file(model, key, "train_classifier", getattr(self.recipe.stages.get(model), "file_name", ""))
 
     def sites(self, path: str, key: str) -> Input:
-        """What a discover_domains stage of the same page leaves, or a file."""
-        if path in self.stages and self.stages[path].do == "discover_domains":
-            return made(self.stages[path], "sites.tsv")
-        return self.planner.locate(path, key)
+        return self._made_or_file(path, key, "discover_domains", "sites.tsv")
+
+    def _made_or_file(self, path: str, key: str, do: str, inside: str) -> Input:
+        """What a stage of this kind further up the page leaves, or a file."""
+        named = {name: stage for name, stage in self.stages.items() if stage.do == do}
+        if path in named:
+            return made(named[path], inside)
+        found = self.planner.locate(path, key)
+        if found.identity == f"missing:{path}" and not set("/.") & set(path):  # a name, not a path
+            self.planner.outside.problem(f"{key}: nor is {path} a {do} stage above it; {nearest(path, list(named))}")
+        return found
 
     @property
     def sharded(self) -> dict[str, Any]:
@@ -126,6 +125,13 @@ class Page:
     @property
     def limits(self) -> dict[str, Any]:
         return {key: getattr(self.recipe, key) for key in ("max_unreadable_records", "max_unreadable_files")}
+
+
+def _by_name(given: dict[str, str] | tuple[str, ...]) -> dict[str, str]:
+    """Of several files without names each is known by its number; one alone has none."""
+    if isinstance(given, dict):
+        return given
+    return {str(number) if len(given) > 1 else "": path for number, path in enumerate(given)}
 
 
 def _how_to_read(source: Source) -> dict[str, Any]:
@@ -177,30 +183,6 @@ def _list_file(name: str) -> str:
     """A shipped list's file; any other name is a path."""
     shipped = Path(curation.__file__).parent / "filters" / "lists" / f"{name}.txt"
     return str(shipped) if shipped.is_file() else name
-
-
-def _dedup(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
-    """Ranks share the work by shards, then by keys; one process says who stays; then shards again (curation/dedup)."""
-    against = {
-        f"against/{key}": page.planner.locate(path, f"stages.{name}.against.{key}") for key, path in params["against"].items()
-    }
-    rule = {"keep": params["keep"], "url": params["url"], "source_order": list(page.recipe.sources)}
-    rule["source_order"] = rule["source_order"] if "source" in params["keep"] else []
-    banding = {key: params[key] for key in ("ngram", "num_bands", "rows_per_band")} | rule | {"seed": page.recipe.seed}
-    signatures = page.stage(f"{name}_signatures", "dedup_signatures", banding | page.sharded, inputs)
-    yield signatures
-    found = {"signatures": made(signatures), **against}
-    candidates = page.stage(f"{name}_candidates", "dedup_candidates", page.sharded, found)
-    yield candidates
-    checked = {"min_jaccard": params["min_jaccard"]} | page.sharded
-    pairs = page.stage(f"{name}_pairs", "dedup_pairs", checked, {**found, "candidates": made(candidates)})
-    yield pairs
-    clusters = page.stage(f"{name}_clusters", "dedup_clusters", rule, {**found, "pairs": made(pairs)})
-    yield clusters
-    if params["index"]:
-        kept = {"signatures": made(signatures), "clusters": made(clusters)}
-        yield page.stage(f"{name}_index", "dedup_index", page.sharded, kept)
-    yield page.stage(name, "dedup", page.sharded, {**inputs, "clusters": made(clusters)}, **page.limits)
 
 
 def _decontaminate(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
@@ -258,7 +240,7 @@ _EXPANDED: dict[str, Callable[[Page, str, dict[str, Any], dict[str, Input]], Ite
     "check_summaries": partial(asks, "check_summaries"),
     "choose_threshold": partial(reads_scores, "choose_threshold"),
     "decontaminate": _decontaminate,
-    "dedup": _dedup,
+    "dedup": dedup,
     "discover_domains": partial(reads_scores, "discover_domains"),
     "draw": draw,
     "drop_solved": drop_solved,

@@ -86,7 +86,7 @@ def compare(one: Road, other: Road) -> dict[str, Any]:
         + differences(["software"], {"software": one}, {"software": other}, _software),
         "run": differences(names, one.stages, other.stages, _runs),
         "funnel": _funnel(one, other),
-        "reasons": differences(names, one.records, other.records, _reasons),
+        "reasons": [row for name in names for row in _reason_rows(name, one, other)],
         "figures": differences(names, one.records, other.records, _figures),
         "unfinished": unfinished,
         "training": compare_training(one.stages, other.stages, one.records, other.records),
@@ -241,8 +241,19 @@ def _steps(road: Road) -> list[Step]:
     return next((dataset.steps for dataset in road.datasets if dataset.page == road.page), [])
 
 
-def _reasons(record: Record) -> dict[str, Any]:
-    return {reason: record.number("counts", "dropped", reason, "documents") for reason in record.tree("counts", "dropped")}
+def _reason_rows(name: str, one: Road, other: Road) -> Iterator[dict[str, Any]]:
+    """Documents that a stage dropped, by reason. None: that road has no such stage; one that is not finished tells nothing."""
+    if any(name in road.stages and name not in road.records for road in (one, other)):
+        return
+    a, b = (_dropped(road.records[name]) if name in road.records else None for road in (one, other))
+    for reason in dict.fromkeys([*(a or {}), *(b or {})]):
+        numbers = [None if dropped is None else dropped.get(reason, 0) for dropped in (a, b)]
+        if (numbers[0] or 0) != (numbers[1] or 0):
+            yield {"stage": name, "key": reason, "a": numbers[0], "b": numbers[1]}
+
+
+def _dropped(record: Record) -> dict[str, int]:
+    return {reason: record.number("counts", "dropped", reason, "documents") or 0 for reason in record.tree("counts", "dropped")}
 
 
 def _figures(record: Record) -> dict[str, Any]:

@@ -86,6 +86,8 @@ def why(document: str, page: str | None, overrides: tuple[str, ...], root: str, 
     from slurm.answers import print_fates
     from slurm.why import fates, records_of_page, records_under
 
+    if page is not None and ("=" in page or page.startswith("~")):
+        raise _misplaced(page, "behind the PAGE that they change")
     records = records_under(Path(root)) if page is None else records_of_page(page, (f"root={root}", *overrides))
     record = fates(document, records)
     if json_:
@@ -98,10 +100,11 @@ def why(document: str, page: str | None, overrides: tuple[str, ...], root: str, 
 @click.command()
 @click.argument("a")
 @click.argument("b")
+@click.argument("more", nargs=-1, metavar="", type=OverrideType())
 @under_root
 @as_json
 @tells_mistakes
-def diff(a: str, b: str, root: str, json_: bool) -> None:
+def diff(a: str, b: str, more: tuple[str, ...], root: str, json_: bool) -> None:
     """How two datasets or two training runs differ: parameters, inputs, code, documents and tokens by stage, reasons, and the
     documents that only one of them keeps; of training the learning rate, the data delivered and the losses, with the first step
     that differs. A and B: a page with its overrides in quotes, PAGE/STAGE (the newest under --root) or a stage folder.
@@ -113,8 +116,17 @@ def diff(a: str, b: str, root: str, json_: bool) -> None:
     from slurm.answers import print_differences
     from slurm.diff import compare, read_road
 
+    for word in (*more, *(word for word in (a, b) if word.startswith("root="))):
+        raise _misplaced(word, "in the quotes of A or B, behind the page that they change")
     record = compare(read_road(a, Path(root)), read_road(b, Path(root)))
     if json_:
         print_json(record)
     else:
         print_differences(console, record)
+
+
+def _misplaced(word: str, place: str) -> ValueError:
+    """Of an override where none can stand. Where a command asks about all results, their folder is an option."""
+    if word.startswith("root="):
+        return ValueError(f"{word!r} is no page; name the folder of the results with: --root {word.removeprefix('root=')}")
+    return ValueError(f"{word!r} cannot stand there; overrides stand {place}")

@@ -5,6 +5,7 @@ stage; behind it one file a stage is opened. Which steps saw its tokens is found
 them (`pretrain/ledger.py`).
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,24 +25,32 @@ MIN_NEAREST_CHARS = 6  # of the asked text that a nearest id or URL must hold
 TOKENS = "docs.parquet"
 CLUSTERS = "clusters.parquet"
 DATASET = "dataset/"  # the role of a dataset among the inputs of a training stage
+REPEAT = re.compile(r"(.+)#([2-9]|[1-9][0-9]{1,11})", re.DOTALL)  # as `curation/sources/identity.py` tells repeated ids apart
 ASIDE = ("draw",)  # what it passes on is for labelling; the road goes on from the stage before
 
 
 def fates(asked: str, records: Sequence[Record]) -> dict[str, Any]:
-    """The fates of the documents with this id or URL in finished stages; `nearest` where there is none."""
+    """The fates of the documents with this id or URL in finished stages; `nearest` where there is none. `same_id`: the ids that
+    readers made of this one where it came several times."""
     asked = asked.strip()
     if not asked:
         raise ValueError("the document's id or URL is empty")
     entries = [record for record in records if _is_entry(record, records)]
     if not entries:
         raise ValueError("no finished stage there has documents; make some with: midtrain run curate/PAGE")
-    found = [(entry, sighting) for entry in entries for sighting in find(asked, shards_of(entry.folder))]
+    found: list[tuple[Record, Sighting]] = []
+    ids: set[str] = set()
+    for entry in entries:
+        sightings, alike = find(asked, shards_of(entry.folder))
+        found += [(entry, sighting) for sighting in sightings]
+        ids |= alike if entry.number("counts", "duplicate_ids") else set()
     lives = [fate for entry, sighting in found for fate in _lives(entry, sighting, records)]
     counted = [entry.number("counts", "documents_in") for entry in entries]
     return {
         "asked": asked,
         "pages": sorted({entry.page for entry in entries}),
         "documents_searched": sum(number or 0 for number in counted),
+        "same_id": {"documents": len(ids), "some": sorted(ids, key=_parted)[:MAX_NEAREST]} if len(ids) > 1 else None,
         "documents": told_apart(lives, records),
         "nearest": [] if found else _nearest(asked, entries),
     }
@@ -66,18 +75,30 @@ def records_under(root: Path) -> list[Record]:
 # ---------------------------------------------------------------------------------------------------- looking
 
 
-def find(asked: str, shards: Iterable[Shard]) -> list[Sighting]:
-    """Documents with this id (`<urn:uuid:` around it may lack), else with this URL (scheme and last slash may lack)."""
+def find(asked: str, shards: Iterable[Shard]) -> tuple[list[Sighting], set[str]]:
+    """Documents with this id (`<urn:uuid:` around it may lack), else with this URL (scheme and last slash may lack); and all ids
+    that are this one but for the number of their repetition."""
     shards = list(shards)
-    found = search(shards, "id", bare_id(asked), lambda sighting: bare_id(asked) in bare_ids(sighting.id))
+    id_, number = _parted(asked)
+    alike = search(shards, "id", bare_id(id_), lambda sighting: bare_id(id_) in bare_ids(sighting.id))
+    ids = {sighting.id for sighting in alike}
+    found = [sighting for sighting in alike if _parted(sighting.id)[1] == number]
     if found or not bare_url(asked):
-        return found
-    return search(shards, "metadata", plain_part(asked), lambda s: s.url is not None and bare_url(s.url) == bare_url(asked))
+        return found, ids
+    found = search(shards, "metadata", plain_part(asked), lambda s: s.url is not None and bare_url(s.url) == bare_url(asked))
+    return found, ids
 
 
 def bare_ids(id_: str) -> tuple[str, str]:
-    """An id, and what stands before the file that tells it from the same id of another file (`curation/sources/read.py`)."""
-    return bare_id(id_), bare_id(id_.rpartition("@")[0])
+    """An id without the number of its repetition, and without the file that tells it from the same id of another file."""
+    id_, _ = _parted(id_)
+    return bare_id(id_), bare_id(id_.rpartition("@")[0] or id_)
+
+
+def _parted(id_: str) -> tuple[str, int]:
+    """An id as it was given and which of those it is: `x#2` is the second `x`."""
+    repeat = REPEAT.fullmatch(id_)
+    return (repeat[1], int(repeat[2])) if repeat else (id_, 1)
 
 
 def bare_id(id_: str) -> str:

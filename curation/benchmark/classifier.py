@@ -199,7 +199,7 @@ def _train(examples: Path, out: Path, **options: Any) -> Path:
     from curation.classifier import train
 
     params = TrainClassifierStage.model_validate({"do": "train_classifier", "examples": "", **options})
-    train(params, examples, out, seed=SEED)
+    train(params, [examples], out, seed=SEED)
     return out / params.file_name
 
 

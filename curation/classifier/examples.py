@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections import Counter
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,38 +16,46 @@ Row = tuple[str, int]  # normalized text, label
 
 @dataclass
 class Examples:
-    """The good rows of a file, equal texts once, and counts of all of its rows. Bad ones are counted by kind, and the first lines
-    of each kind are kept."""
+    """The good rows of files, equal texts once, and counts of all of their rows. Bad ones are counted by kind, and where the
+    first of each kind stand is kept: lines of one file, FOLDER/FILE:LINE of several."""
 
     rows: list[Row]
     counts: dict[str, int]
-    bad_lines: dict[str, list[int]]
+    bad_lines: dict[str, list[int | str]]
 
     def __str__(self) -> str:
         lines = [f"{kind} in line {', '.join(map(str, lines))}" for kind, lines in self.bad_lines.items()]
         return ", ".join([*(f"{what} {number}" for what, number in self.counts.items()), *lines])
 
 
-def read_examples(path: Path) -> Examples:
+def read_examples(*paths: Path, without: Container[str] = ()) -> Examples:
+    """`without`: normalized texts that are left out, and counted as `also_in_examples`."""
     counts: Counter[str] = Counter(rows=0, positive=0, negative=0)
     labels: dict[str, int] = {}
-    bad_lines: dict[str, list[int]] = {}
-    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            counts["rows"] += 1
-            text, label, problem = _read_row(line)
-            if problem is None and text in labels:
-                problem = "duplicate" if labels[text] == label else "contradiction"
-            if problem is not None:
-                counts[problem] += 1
-                if counts[problem] <= NUM_LINES:
-                    bad_lines.setdefault(problem, []).append(number)
-                continue
-            labels[text] = label
-            counts["positive" if label else "negative"] += 1
+    bad_lines: dict[str, list[int | str]] = {}
+    for path, number, line in _lines(paths):
+        counts["rows"] += 1
+        text, label, problem = _read_row(line)
+        if problem is None and text in labels:
+            problem = "duplicate" if labels[text] == label else "contradiction"
+        if problem is None and text in without:
+            problem = "also_in_examples"
+        if problem is not None:
+            counts[problem] += 1
+            if counts[problem] <= NUM_LINES:
+                where = number if len(paths) == 1 else f"{path.parent.name}/{path.name}:{number}"
+                bad_lines.setdefault(problem, []).append(where)
+            continue
+        labels[text] = label
+        counts["positive" if label else "negative"] += 1
     return Examples(list(labels.items()), dict(counts), bad_lines)
+
+
+def _lines(paths: tuple[Path, ...]) -> Iterator[tuple[Path, int, bytes]]:
+    """Those that are not empty, with their numbers."""
+    for path in paths:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            yield from ((path, number, line) for number, line in enumerate(file, start=1) if line.strip())
 
 
 def _read_row(line: bytes) -> tuple[str, int, str | None]:

@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,25 @@ DIVERGED = 3  # exit status of a training whose weights are not finite
 
 
 def train(
-    params: TrainClassifierStage, examples: Path, out: Path, *, seed: int, out_of_distribution: Mapping[str, Path] | None = None
+    params: TrainClassifierStage,
+    examples: Sequence[Path],
+    out: Path,
+    *,
+    seed: int,
+    out_of_distribution: Mapping[str, Path] | None = None,
 ) -> dict[str, Any]:
     """Trains on `examples` (jsonl, may be .gz), writes the model into `out` atomically and returns counts and metrics: on the
-    held-out share, and on each out-of-distribution file. Same rows, parameters and seed: same bytes, unless there are many
-    threads. ValueError when a label has no rows."""
-    read = read_examples(examples)
+    held-out share, and on each out-of-distribution file, without the texts that are examples too. Same rows, parameters and seed:
+    same bytes, unless there are many threads. ValueError when a label has no rows."""
+    read = read_examples(*examples)
     training, held_out = split(read.rows, params.validation_share, seed=seed)
     for label in (1, 0):
         if not any(row_label == label for _, row_label in training):
             raise ValueError(
-                f"no rows with label {label} to train on in {examples} (validation_share={params.validation_share}; "
-                f"{read}); a classifier needs both label 1 (good) and label 0 (bad)"
+                f"no rows with label {label} to train on in {', '.join(map(str, examples))} "
+                f"(validation_share={params.validation_share}; {read}); a classifier needs both label 1 (good) and label 0 (bad)"
             )
-    others = {name: read_examples(path) for name, path in (out_of_distribution or {}).items()}
-    for name, other in others.items():
-        if not other.rows:
-            raise ValueError(f"out_of_distribution {name!r} has no good row ({other}); correct the file, or leave it out")
+    others = _read_others(out_of_distribution or {}, {text for text, _ in read.rows})
     training = balanced(training) if params.balance else training
     out.mkdir(parents=True, exist_ok=True)
     path = out / params.file_name
@@ -59,6 +61,20 @@ def train(
         "chosen": threshold_for_recall(labels, scores, params.target_recall),
         "out_of_distribution": {name: _measure_other(model, other) for name, other in others.items()},
     }
+
+
+def _read_others(files: Mapping[str, Path], texts: set[str]) -> dict[str, Examples]:
+    others = {name: read_examples(path, without=texts) for name, path in files.items()}
+    for name, other in others.items():
+        if other.rows:
+            continue
+        if other.counts.get("also_in_examples"):
+            raise ValueError(
+                f"out_of_distribution {name!r} has no text that is not in `examples` too ({other}), so it would tell nothing of "
+                "other texts; name a file from elsewhere, or leave it out"
+            )
+        raise ValueError(f"out_of_distribution {name!r} has no good row ({other}); correct the file, or leave it out")
+    return others
 
 
 def _measure_other(model: Any, other: Examples) -> dict[str, Any]:
@@ -92,8 +108,9 @@ def _fit(params: TrainClassifierStage, rows: list[Row], model: Path, *, seed: in
     environment = os.environ | {"PYTHONPATH": path, "MALLOC_PERTURB_": "255"}
     arguments = [str(lines), str(temporary), json.dumps(options), *(["quantize"] if params.quantize else [])]
     command = [sys.executable, "-P", "-m", "curation.classifier.fit", *arguments]
+    attempts = 1 if params.threads == 1 else MAX_ATTEMPTS  # one thread gives the same bytes again
     try:
-        for _ in range(MAX_ATTEMPTS):
+        for _ in range(attempts):
             answer = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
             if answer.returncode == 0:
                 os.replace(temporary, model)
@@ -101,8 +118,8 @@ def _fit(params: TrainClassifierStage, rows: list[Row], model: Path, *, seed: in
             if answer.returncode != DIVERGED:
                 raise ValueError(f"fastText could not train with {options}: {answer.stderr.strip()[-400:]}")
         raise ValueError(
-            f"the classifier's weights were not finite after {MAX_ATTEMPTS} trainings with learning_rate="
-            f"{params.learning_rate}; lower learning_rate"
+            f"the classifier's weights were not finite with learning_rate={params.learning_rate} "
+            f"({'threads=1 gives the same every time' if attempts == 1 else f'{attempts} trainings'}); lower learning_rate"
         )
     finally:
         lines.unlink(missing_ok=True)

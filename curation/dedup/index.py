@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 from datatrove.data import DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
+from curation.banding import read_banding
 from curation.book import Book
 from curation.dedup.drops import RankDrops
 from curation.dedup.shingles import Numbers
-from curation.dedup.signatures import Signatures, SignatureWriter, read_banding
+from curation.dedup.signatures import Signatures, SignatureWriter
 from recipes.stage import report_progress
 
 DOCUMENTS_AT_ONCE = 10_000
@@ -74,7 +75,7 @@ class WriteIndex(PipelineStep):
         bounds, stays, moved = self._places = self._places or self._find_places(rank)
         urls, file = self.signatures.file("urls", rank), self.signatures.file("shingles", rank, "bin")
         shingles = np.memmap(file, np.uint32, "r") if bounds[-1] else np.zeros(0, np.uint32)
-        banding = read_banding(self.signatures.file("bands", rank))
+        banding = read_banding(self.signatures.folder)
         writer = SignatureWriter(self.book.folder, rank, banding, urls=urls.is_file())
         self.book.count("documents", n=0)
         for table in data:

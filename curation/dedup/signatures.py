@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import xxhash
 from datatrove.pipeline.base import PipelineStep
 
+from curation.banding import METADATA, banding, read_banding
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles, SortedWriter
 from curation.dedup.shard_tables import only_chunk
@@ -33,7 +34,6 @@ from recipes.schema import DedupStage
 
 BATCH_DOCUMENTS = 1_000
 SHOWN_CHARS = 40  # of a date that cannot be read
-HASHES = 3  # how texts, words, shingles (shingles.py), addresses are hashed: raise it with a change, older indexes are compared
 DOCUMENT_SCHEMA = pa.schema(
     [
         ("text", pa.uint64()),
@@ -50,18 +50,6 @@ BAND_SCHEMA = pa.schema([("key", pa.uint64()), ("text", pa.uint64()), ("wanted",
 URL_SCHEMA = pa.schema([("url", pa.uint64()), ("text", pa.uint64())])
 _DATE = re.compile(r"(\d{4})(?:[-/]?(\d\d)(?:[-/]?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d))?)?)?)?(?!\d)")
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|sessionid|phpsessid|jsessionid")  # `sid` is some sites' story, `ref` a place
-
-
-def banding(params: DedupStage, seed: int) -> dict[str, int]:
-    """What two folders of signatures must share to be compared."""
-    return {
-        "hashes": HASHES,
-        "ngram": params.ngram,
-        "num_bands": params.num_bands,
-        "rows_per_band": params.rows_per_band,
-        "url": int(params.url),
-        "seed": seed,
-    }
 
 
 @dataclass(frozen=True)
@@ -82,20 +70,14 @@ class Signatures:
 
     def check_like(self, name: str, own: "Signatures") -> None:
         """Refuses an index that cannot be compared with these signatures."""
-        files = self.files("bands")
-        if not files:
+        found, wanted = read_banding(self.folder), read_banding(own.folder)
+        if not found:
             raise ValueError(
                 f"against {name!r}: {self.folder} holds no index; make one with `index: true` in the dedup stage of its page, "
                 "and name it made:curate/PAGE/dedup_index"
             )
-        found, wanted = read_banding(files[0]), read_banding(own.files("bands")[0])
         if found != wanted:
             raise ValueError(f"against {name!r}: its index was made with {found}, this stage has {wanted}; they must be equal")
-
-
-def read_banding(bands: Path) -> dict[str, int]:
-    found: dict[str, int] = json.loads(pq.read_schema(bands).metadata[b"banding"])
-    return found
 
 
 def open_all(folders: Iterable[Signatures], kind: str) -> SortedFiles:
@@ -107,7 +89,7 @@ class SignatureWriter:
 
     def __init__(self, folder: Path, rank: int, metadata: dict[str, int], *, urls: bool, place: int = 0):
         files = Signatures(folder)
-        schema = BAND_SCHEMA.with_metadata({"banding": json.dumps(metadata)})
+        schema = BAND_SCHEMA.with_metadata({METADATA: json.dumps(metadata)})
         self.documents = SortedWriter(files.file("documents", rank), DOCUMENT_SCHEMA)
         self.bands = SortedWriter(files.file("bands", rank), schema)
         self.urls = SortedWriter(files.file("urls", rank), URL_SCHEMA) if urls else None
@@ -148,7 +130,8 @@ class WriteSignatures(PipelineStep):
     def run(self, data: Iterable[pa.Table], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
         params = self.params
         signer = Signer(params.ngram, MinHash(params.num_bands, params.rows_per_band, self.seed))
-        writer = SignatureWriter(self.book.folder, rank, banding(params, self.seed), urls=params.url, place=self.memory)
+        shared = banding({**params.model_dump(), "seed": self.seed})
+        writer = SignatureWriter(self.book.folder, rank, shared, urls=params.url, place=self.memory)
         for table in data:
             for first in range(0, len(table), BATCH_DOCUMENTS):
                 some = table.slice(first, BATCH_DOCUMENTS)

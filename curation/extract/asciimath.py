@@ -13,7 +13,7 @@ from curation.extract.tables import lines
 MAX_CHARS = 5_000
 _MAX_DEPTH = 60
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*|\.\d+")
-_QUOTED = re.compile(r'"([^"]*)"|text\(([^)]*)\)|mbox\(([^)]*)\)')
+_QUOTED = re.compile(r'"([^"]*+)"|text\(([^)]*+)\)|mbox\(([^)]*+)\)')
 _SPACE = re.compile(r"\s+")
 _TALL = re.compile(r"\\(?:frac|sum|prod|int|oint)(?![a-zA-Z])")
 

@@ -7,6 +7,7 @@ import numpy as np
 from curation.compiled import njit
 from curation.extract.vocabulary import (
     ADDRESS,
+    ALT,
     ARTICLE,
     BODY,
     CONTENT,
@@ -28,6 +29,7 @@ LETTERS = np.array([chr(character).isalpha() and character < 128 for character i
 _BASIS, _PRIME = np.uint64(FNV_BASIS), np.uint64(FNV_PRIME)
 _DISPLAY, _NONE, _VISIBILITY, _HIDDEN = (np.uint64(fnv(word)) for word in ("display", "none", "visibility", "hidden"))
 _GT, _SLASH, _EQUALS, _DASH, _COLON, _QUOTE, _APOSTROPHE = (ord(character) for character in ">/=-:\"'")
+_DOLLAR, _BACKSLASH = ord("$"), ord("\\")
 
 
 @njit(cache=True, inline="always")
@@ -131,6 +133,11 @@ def _marks(data: Any, start: int, stop: int, kind: int, words: Any) -> Any:
         return FORMULA if stop > start else 0
     if kind == IS_HIDDEN:
         return HIDDEN
+    if kind == ALT:
+        for position in range(start, stop):
+            if data[position] == _DOLLAR or data[position] == _BACKSLASH:
+                return FORMULA
+        return 0
     flags = name = 0  # name: of one class, whose words may say more together: article-body
     value = last = _BASIS
     for position in range(start, stop + 1):

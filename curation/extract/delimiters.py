@@ -21,12 +21,13 @@ _ELEMENT = re.compile(
     r"(?=[\s/>])",
     re.IGNORECASE,
 )
-_BREAK = re.compile(r"<w?br\b[^>]*>", re.IGNORECASE)
+_BREAK = re.compile(r"<w?br\b[^<>]*+>", re.IGNORECASE)
 _LIST = re.compile(r"(?:inlineMath|displayMath)[\"']?\s*[:=]\s*((?:[\[\],\s]|\"[^\"\n]{0,40}\"|'[^'\n]{0,40}'){1,80})")
 _PAIR = re.compile(r"""\[\s*(["'])(.{1,20}?)\1\s*,\s*(["'])(.{1,20}?)\3\s*\]""")
 _LEFT_RIGHT = re.compile(r"""left["']?\s*:\s*(["'])(.{1,20}?)\1\s*,\s*["']?right["']?\s*:\s*(["'])(.{1,20}?)\3""")
-_WORDS = re.compile(r"(?:[^\W\d_]{2,}[.,;:]?\s+){3}")
-_WORD = re.compile(r"\s[^\W\d_]{2,}|[^\W\d_]{2,}[.,;:]?\s")
+# begin where a word begins: from every letter of a long word they would read on to its end
+_WORDS = re.compile(r"(?<![^\W\d_])(?:[^\W\d_]{2,}+[.,;:]?\s++){3}")
+_WORD = re.compile(r"\s[^\W\d_]{2,}|(?<![^\W\d_])[^\W\d_]{2,}+[.,;:]?\s")
 
 
 ASCIIMATH = "`"

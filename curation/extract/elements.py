@@ -17,17 +17,22 @@ from curation.extract.source import ATTRIBUTES, attributes
 from curation.extract.tables import lines
 from curation.extract.tree import from_chtml, from_svg, parse
 
-_MATH = re.compile(rf"<((?:m(?:ml)?:)?)math(?=[\s/>])({ATTRIBUTES})>", re.IGNORECASE)
+# A tag without an end takes the rest, as in browsers: what follows is not read again from every "<" in it
+_MATH = re.compile(rf"<((?:m(?:ml)?:)?)math(?=[\s/>])({ATTRIBUTES})(?:>|\Z)", re.IGNORECASE)
 _MATH_END = re.compile(r"</(?:m(?:ml)?:)?math\s*>", re.IGNORECASE)
-_ANNOTATION = re.compile(rf"<(?:m(?:ml)?:)?annotation(?=[\s/>])({ATTRIBUTES})>", re.IGNORECASE)
+_MATH_OR_TEXT = re.compile(r"<(/?)(math|mtext)(?=[\s/>])")
+_ANNOTATION = re.compile(rf"<(?:m(?:ml)?:)?annotation(?=[\s/>])({ATTRIBUTES})(?:>|\Z)", re.IGNORECASE)
 _IMAGE = re.compile(rf"<img(?=[\s/>])({ATTRIBUTES})>", re.IGNORECASE)
+_EQUATION_NUMBER = re.compile(r"<span[^<>]*ltx_tag.*?(?:</td>|\Z)", re.DOTALL)
 _ELEMENT_ID = re.compile(r"MathJax-Element-\d+(?=-Frame)")
 _CDATA = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*", re.DOTALL)
 _TAGS = re.compile(rf"</?[a-zA-Z]{ATTRIBUTES}(?:>|\Z)")
+# How WIRIS writes MathML into an attribute
+_WIRIS = str.maketrans({"«": "<", "»": ">", "¨": '"', "`": "'", "§": "&"})
 _NOT_LATEX = frozenset(["", "true", "false", "inline", "block", "display", "none", "null", "undefined"])
 
 # In the class of an element worth a look: one that draws a formula, one that holds its LaTeX.
-DRAWN = re.compile(r"katex|MathJax|MJX|mjx-|mwe-math")
+DRAWN = re.compile(r"katex|MathJax|MJX|mjx-|mjpage|mwe-math")
 WRITTEN = re.compile(r"math (?:inline|display)|render-math|language-math")
 _MATHJAX_2 = frozenset(
     (
@@ -43,11 +48,14 @@ def read_math(raw: str, inside: str) -> Formula | None:
     attrs = attributes(raw)
     is_display = attrs.get("display") == "block" or attrs.get("mode") == "display"
     for match in _ANNOTATION.finditer(inside) if "annotation" in inside else ():
+        if "tex" not in attributes(match[1]).get("encoding", "").lower():
+            continue
         end = inside.find("</", match.end())
-        if "tex" in attributes(match[1]).get("encoding", "").lower() and end >= 0:
-            found = formula(_text(inside[match.end() : end]), is_display=is_display, kind="annotation")
-            if found:
-                return found
+        if end < 0:
+            break
+        found = formula(_text(inside[match.end() : end]), is_display=is_display, kind="annotation")
+        if found:
+            return found
     alttext = attrs.get("alttext", "")
     if alttext and (looks_like_latex(alttext) or len(alttext.split()) < 3):  # some publishers put spoken words there
         return formula(alttext, is_display=is_display, kind="alttext")
@@ -98,6 +106,8 @@ def read_span(raw: str, inside: Callable[[], str], has_script: Callable[[str | N
         return _drawn_by_katex(inside())
     if "mwe-math-element" in classes:
         return _wikipedia(inside())
+    if "mjpage" in classes:
+        return _mathjax_node(inside(), is_display="mjpage__block" in classes) or _mathjax_2(attrs, classes, inside(), has_script)
     if classes & _MATHJAX_2:
         return _mathjax_2(attrs, classes, inside(), has_script)
     return None
@@ -131,6 +141,8 @@ def read_noscript(inside: str) -> Formula | None:
 def read_attribute(raw: str) -> Formula | None:
     """An element of any name that carries its LaTeX in an attribute such as data-latex."""
     attrs = attributes(raw)
+    if "«math" in attrs.get("data-mathml", ""):
+        return _first_math(attrs["data-mathml"].translate(_WIRIS))
     latex = next((attrs[name] for name in lines("latex_attributes.txt") if attrs.get(name, "").strip()), "").strip()
     if latex.lower() in _NOT_LATEX or latex.startswith(('{"', "[{", "http:", "https:")) or not looks_like_latex(latex):
         return None
@@ -164,7 +176,7 @@ def read_equation_row(inside: str) -> str | None:
         rest.append(inside[position:start])
         position = end
     rest.append(inside[position:])
-    between = re.sub(r"<span[^>]*ltx_tag[^>]*>.*?</td>", "", " ".join(rest), flags=re.DOTALL)
+    between = _EQUATION_NUMBER.sub("", " ".join(rest))
     if not pieces or re.search(r"\w", unescape(_TAGS.sub(" ", between))):
         return None
     cell = unescape(_TAGS.sub(" ", rest[-1].split("</td", 1)[0])).strip()
@@ -193,6 +205,23 @@ def _math_elements(inside: str) -> list[tuple[str, str, int, int]]:
     return found
 
 
+def outer_math_end(html: str, start: int, stop: int) -> tuple[int, int] | None:
+    """Where the inside of a math element, whose inside begins at `start`, and the element end: not at the end of another in
+    its text. None if that is not before `stop`, or if another stands outside of text: then this one was never closed."""
+    depth, is_text = 0, False
+    for match in _MATH_OR_TEXT.finditer(html, start, stop):
+        is_closing, name = match[1] == "/", match[2]
+        if name == "mtext":
+            is_text = not is_closing or depth > 0
+        elif not is_closing and not is_text:
+            return None
+        elif is_closing and depth == 0:
+            return match.start(), html.find(">", match.end()) + 1 or len(html)
+        else:
+            depth += -1 if is_closing else 1
+    return None
+
+
 def _first_math(inside: str) -> Formula | None:
     found = next(iter(_math_elements(inside)), None)
     return read_math(found[0], found[1]) if found else None
@@ -208,6 +237,16 @@ def _wikipedia(inside: str) -> Formula | None:
         return found
     image = _IMAGE.search(inside)
     return read_image(image[1]) if image else None
+
+
+def _mathjax_node(inside: str, *, is_display: bool) -> Formula | None:
+    """A formula that was drawn as SVG before the page was sent: its LaTeX is the title of the drawing."""
+    found = _first_math(inside)
+    if found:
+        return _as_display(found) if is_display else found
+    _, _, title = inside.partition("<title")
+    latex = title.partition(">")[2].partition("</title")[0]
+    return formula(unescape(latex), is_display=is_display, kind="svg")
 
 
 def _mathjax_2(
@@ -238,5 +277,10 @@ def _uncommented(script: str) -> str:
     """Scripts hide formulas from old parsers: % <![CDATA[ ... %]]> or <!-- ... -->."""
     if "<!" not in script and ">" not in script:
         return script
-    script = re.sub(r"^\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*$", "", script)
-    return re.sub(r"^\s*<!--|-->\s*$", "", script)
+    script = script.strip()
+    opened = script.removeprefix("%").lstrip()
+    if opened.startswith("<![CDATA["):
+        script = opened.removeprefix("<![CDATA[")
+    if script.endswith("]]>"):
+        script = script.removesuffix("]]>").rstrip().removesuffix("%")
+    return script.strip().removeprefix("<!--").removesuffix("-->")

@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass
 
-_STYLED = re.compile(r"\{\s*\\(?:display|text)style(?![a-zA-Z])\s*(.*)\}", re.DOTALL)
+_STYLED = re.compile(r"\{\s*\\(?:display|text)style(?![a-zA-Z])\s*+(.*)\}", re.DOTALL)
 _STYLE = re.compile(r"\\displaystyle(?![a-zA-Z])\s*")
 _DELIMITED = re.compile(r"\$\$(?P<double>.+)\$\$|\$(?P<single>[^$]+)\$|\\\[(?P<square>.+)\\\]|\\\((?P<round>.+)\\\)", re.DOTALL)
 _ENVIRONMENT = re.compile(r"\\begin\{(equation\*?|displaymath|math)\}(.*)\\end\{\1\}", re.DOTALL)
 _TOKEN = re.compile(r"\\(?:[a-zA-Z]+|\S)|\S")
 _BRACED = re.compile(r"(?<!\S)\{ ([^\s{}]+) \}(?!\S)")
-_DOCUMENT = re.compile(r"\\begin\{document\}(.*?)\\end\{document\}", re.DOTALL)
 _LOOKS_LIKE_LATEX = re.compile(r"[\\^_={}<>+*/|]|^\W*[A-Za-z0-9]{1,3}\W*$")
 
 
@@ -27,8 +26,8 @@ TWIN = Formula("", False, "twin")
 
 def formula(latex: str, *, is_display: bool, kind: str) -> Formula | None:
     """`$latex$` or `$$latex$$`, cleaned of delimiters and wrappers it came with; None if nothing remains."""
-    document = _DOCUMENT.search(latex) if r"\end{document}" in latex else None
-    latex = (document[1] if document else latex).strip()
+    document, is_ended, _ = latex.partition(r"\begin{document}")[2].partition(r"\end{document}")
+    latex = (document if is_ended else latex).strip()
     delimited = _DELIMITED.fullmatch(latex) if latex.startswith(("$", "\\")) else None
     if delimited:
         is_display = is_display or delimited.lastgroup in ("double", "square")

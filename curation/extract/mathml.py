@@ -1,13 +1,15 @@
 """Presentation MathML -> LaTeX, for formulas that carry no LaTeX of their own.
 
 Covers what browsers and converters write: tokens, rows, fractions, roots, scripts, limits, accents, tables, fences.
-Unknown elements give their content.
+Content MathML is turned into presentation first. Unknown elements
+give their content; `UnreadableMath` is raised where that would be a wrong formula.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable
 
+from curation.extract.content_mathml import UnreadableMath, from_content, is_content
 from curation.extract.symbols import join, symbols, words
 from curation.extract.tables import characters, lines
 from curation.extract.tree import Node
@@ -24,6 +26,7 @@ _VARIANTS = {
     "bold-italic": r"\boldsymbol",
 }
 _SKIPPED = frozenset(["annotation", "annotation-xml", "none", "mprescripts", "mjx-assistive-mml", "mglyph"])
+_COLUMNS = frozenset(["mlongdiv", "mstack"])
 _FENCED_TABLES = {("(", ")"): "pmatrix", ("[", "]"): "bmatrix", ("|", "|"): "vmatrix", (r"\{", ""): "cases"}
 _LIMITS = re.compile(r"\\(?:sum|prod|coprod|big\w+|lim|liminf|limsup|max|min|sup|inf|det|gcd|Pr|i*int|oi*int)\s*$")
 
@@ -39,6 +42,10 @@ def _latex(node: Node) -> str:
         return ""
     if name in _TOKENS:
         return _TOKENS[name](node)
+    if name in _COLUMNS:
+        raise UnreadableMath(f"<{name}> writes a calculation in columns, for which LaTeX has nothing: the formula is left out")
+    if is_content(name):
+        return _latex(from_content(node))
     children = node.elements
     if name in _FIXED and len(children) == _FIXED[name][0]:
         return _FIXED[name][1](*children)
@@ -71,6 +78,8 @@ def _operator(node: Node) -> str:
 
 
 def _text(node: Node) -> str:
+    if any(child.name == "math" for child in node.elements):
+        return join([words(child) if isinstance(child, str) else _latex(child) for child in node.children])
     text = re.sub(r"\s+", " ", node.text.replace("\xa0", " "))
     if not text.strip():
         return " "

@@ -28,8 +28,9 @@ _FIGURE = re.compile(r"<(/?)(?:fig(?:ure|caption)|svg)(?=[\s>])", re.IGNORECASE)
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """The text of a page. `equations_by_kind` counts the formulas in it by where their LaTeX came from; `limits` names those
-    that the page ran into (tags, depth, formulas, formula_chars): beyond them nothing is read. `num_left_out`: formulas
-    in what is no content, all of which stand in the text elsewhere, and in what no reader sees."""
+    that the page ran into (tags, depth, formulas, formula_chars, and mathml: what LaTeX cannot write): beyond them nothing
+    is read. `num_left_out`: formulas in what is no content, all of which stand in the text elsewhere, and in what no reader
+    sees."""
 
     text: str
     title: str | None

@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.extract import elements
+from curation.extract.content_mathml import UnreadableMath
 from curation.extract.delimiters import Delimiter, closing_index, configured_pairs, find_delimiters, read_delimited, usual_pairs
 from curation.extract.images import read_image
 from curation.extract.latex import TWIN, Formula, identity
 from curation.extract.nesting import END, FLAGS, INSIDE_STOP, OPENS, OWNER, PARENT, START, STOP, TAG, TOO_DEEP
 from curation.extract.scan import scan
+from curation.extract.source import attributes
 from curation.extract.vocabulary import FORMULA, HIDDEN, RAW, UNSEEN, VERBATIM, VOID, tag_names, tag_number
 from curation.extract.weights import SPAN_START
 
@@ -21,7 +23,6 @@ OPEN, CLOSE = "\ufdd0", "\ufdd1"
 
 _NAMES = (b"MathJax", b"renderMathInElement", b"sciimath", b"SCIIMath")  # the last two: asciimath2jax, ASCIIMathML
 _CONFIGURES = (b"inlineMath", b"displayMath", b"delimiters", b"sciimath", b"SCIIMath", b"config=AM_")
-_SCRIPT_ID = re.compile(r"""<script\s[^>]*?\bid=["']?(MathJax-Element-\d+)\b""", re.IGNORECASE)
 _TAGS = re.compile(r"<[^>]*>")
 _NAME = re.compile(r"<(?:[a-z]+:)?([a-z0-9-]+)", re.IGNORECASE)
 _MAX_SCRIPT_CHARS = 120
@@ -60,6 +61,7 @@ class Page:
         self.limits = {"depth"} if (self.scanned.tags[:, OWNER] == TOO_DEEP).any() else set()  # those it has run into
         self._last_name, self._last_stop = "", -_MAX_BETWEEN - 1  # of the last formula's element, empty for none
         self._identities: dict[str, int] = {}
+        self._may_nest = True  # math in math: until one look for the outer end, which goes far ahead, fails
         self._looked_until = -1  # an element without a formula: nor have those inside it, and none is read twice
         self._find()
         self._show_controls()
@@ -92,7 +94,7 @@ class Page:
             if start < position:
                 continue
             if index < 0:
-                position = self._read(self._element(rows[~index])) or position
+                position = self._read_or_count(self._element(rows[~index])) or position
             elif (closing := closing_index(self.html, delimiters, index, self.pairs)) is not None:
                 position = delimiters[closing].end
                 self._replace(start, position, read_delimited(self.html, delimiters[index], delimiters[closing]))
@@ -155,16 +157,26 @@ class Page:
         if inside_stop == stop and not flags & VOID:
             return None
         name = tag_names().get(number, "")
-        if stop - start > MAX_FORMULA_CHARS:
-            if name in elements.READERS:  # others are parts of a page with a telling class
-                self.limits.add("formula_chars")
-            return None
+        if name == "math" and self._may_nest and self.html.find("<math", end, inside_stop) >= 0:
+            nested = elements.outer_math_end(self.html, end, start + MAX_FORMULA_CHARS)
+            inside_stop, stop = nested or (inside_stop, stop)
+            self._may_nest = nested is not None
         return Element(name, self.html[start + 1 : end - 1], start, end, inside_stop, stop)
 
-    def _read(self, element: Element | None) -> int | None:
-        """Where the element ends, if it is a formula that has been replaced; None to look into it."""
+    def _read_or_count(self, element: Element | None) -> int | None:
+        """Where the element ends, if it is a formula that has been replaced or cannot be read; None to look into it."""
         if element is None:
             return None
+        try:
+            return self._read(element)
+        except UnreadableMath:  # counted by the page
+            self.limits.add("mathml")
+            self._write(element.start, element.stop, "")
+            return element.stop
+
+    def _read(self, element: Element) -> int | None:
+        if element.stop - element.start > MAX_FORMULA_CHARS:
+            return self._pass_over(element)
         found = self._formula(element)
         if found is not None and self._is_drawn_twice(element, found):
             found = TWIN
@@ -183,6 +195,17 @@ class Page:
                 self._texts[-1] = f"<tr><td>{self._texts[-1]}</td></tr>"
                 return element.stop
         return None
+
+    def _pass_over(self, element: Element) -> int | None:
+        """Names the limit where what is too long to be read is a formula: others are parts of a page with a telling class.
+        What KaTeX has drawn goes: it is the twin of a formula, and without structure no formula."""
+        is_drawn = "katex-html" in attributes(element.attributes).get("class", "").split()
+        if is_drawn or element.name in elements.READERS:
+            self.limits.add("formula_chars")
+        if not is_drawn:
+            return None
+        self._write(element.start, element.stop, "")
+        return element.stop
 
     def _formula(self, element: Element) -> Formula | None:
         name, raw = element.name, element.attributes
@@ -220,12 +243,15 @@ class Page:
         return self._inside(element)
 
     def _has_script(self, identity: str | None) -> bool:
-        """Whether the page still has the script of that formula of MathJax 2; without an identity, any script."""
+        """Whether the page still has the script of that formula of MathJax 2; without an identity, of any formula."""
         return bool(self._script_ids) if identity is None else identity in self._script_ids
 
     @cached_property
     def _script_ids(self) -> frozenset[str]:
-        return frozenset(_SCRIPT_ID.findall(self.html)) or frozenset(["unnamed"] if "<script" in self.html else [])
+        tags = self.scanned.tags
+        scripts = tags[(tags[:, TAG] == tag_number("script")) & (tags[:, OWNER] == OPENS)][:, [START, END]].tolist()
+        found = [attributes(self.html[start + len("<script") : end - 1]) for start, end in scripts]
+        return frozenset(attrs.get("id", "") for attrs in found if attrs.get("type", "").lower().startswith("math/"))
 
     def _is_script(self, element: Element) -> bool:
         """Tells x<sub>1</sub> and 2<sup>n</sup> from footnotes, ordinals and trade marks."""

@@ -15,7 +15,8 @@ ATTRIBUTES = r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+"""
 TAG_NAME = r"[a-zA-Z][a-zA-Z0-9:-]*+"
 
 _USUAL_CHARS = 150
-_ATTRIBUTE = re.compile(r"""([^\s=/"'<>]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+# begins where a name begins: from every letter of a long name without a value it would read on to the end of the name
+_ATTRIBUTE = re.compile(r"""(?<![^\s=/"'<>])([^\s=/"'<>]++)\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'>]++))""")
 
 
 def attributes(raw: str) -> Mapping[str, str]:

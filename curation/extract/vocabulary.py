@@ -49,7 +49,7 @@ _TRAITS = {
     "bullets": BULLETS,
 }
 # How the value of an attribute is read
-WORDS, STYLE, IS_HIDDEN, ADDRESS, LATEX = range(1, 6)
+WORDS, STYLE, IS_HIDDEN, ADDRESS, LATEX, ALT = range(1, 7)
 _ATTRIBUTES = {
     **dict.fromkeys(("class", "id", "role", "itemprop", "type"), WORDS),
     "style": STYLE,
@@ -57,6 +57,7 @@ _ATTRIBUTES = {
     "src": ADDRESS,
     "data-src": ADDRESS,
     "data-lazy-src": ADDRESS,
+    "alt": ALT,
 }
 
 NUM_TAGS = 4096  # the known ones from 1 on; elements of a page's own, such as <x-note>, by their hash from 512 on

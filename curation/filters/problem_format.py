@@ -13,14 +13,19 @@ from curation.filters.batch import Batch
 from curation.filters.filter import Columns, Filter
 from recipes import schema
 
+# Linear on runs of signs: an image opens at the last "![" before its "]", "show" follows the last sign of its run.
 PATTERNS = {
     "asymptote": re.compile(r"\[asy\]"),
-    "image": re.compile(r"!\[[^\]\n]*\]|<img\b|\\includegraphics|\[image\]|\b(?:figure|diagram|picture) (?:below|above)\b", re.I),
+    "image": re.compile(
+        r"!\[(?:[^\]\n!]|!(?!\[))*+\]|"
+        r"<img\b|\\includegraphics|\[image\]|\b(?:figure|diagram|picture) (?:below|above)\b",
+        re.I,
+    ),
     "numbering": re.compile(r"\bp\d{1,2}\.(?!\w)"),
     "bold_number": re.compile(r"\*\*\d{1,3}[.)]?\*\*|\\(?:textbf|mathbf)\s*\{\s*\(?\d{1,3}\s*[.)]\s*\}"),
     "proof": re.compile(  # "we prove" tells of another's proof, "a TV show that" of none
         r"(?<!\bwe )(?<!\bwe can )\b(?:dis)?prove\s(?!your\b)|"
-        r"(?:^|[.!?:;,\n]|\band\b|\bthen\b)\W*(?:show|demonstrate|verify)\s+that\b",
+        r"(?:^|[.!?:;,\n]|\band\b|\bthen\b)[^\w.!?:;,\n]*+(?:show|demonstrate|verify)\s+that\b",
         re.I,
     ),
 }

@@ -8,7 +8,8 @@ A stage's files are in a folder of its own, `<stage>/<fingerprint>/00003-of-0025
 for the same stage with other parameters: the file of the same rank, where there were as many ranks, else all files. Ranks of
 one stage do not read each other: they have other documents, and each reading everything would cost the square of their number.
 An answer from elsewhere is copied into the own file when it is used, so the same files give the same answers, and other
-stages' folders may be deleted. Reading takes 2.5 s a GB; the index takes about 260 bytes of memory an answer.
+stages' folders may be deleted. That a server failed at a question is not kept: a later run asks again. Reading takes 2.5 s a
+GB; the index takes about 260 bytes of memory an answer.
 """
 
 import os
@@ -20,12 +21,13 @@ from typing import Any
 
 import orjson
 
+SERVER_FAILED = ("timeout", "server_error", "garbage")  # as `Answer.problem`; all others are the model's or server's last word
 SPENT = struct.Struct("<QQ")  # input and output tokens that a rank has paid for: a file beside its answers, for the others
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said. `problem` says why there is none: the question can never be answered as it is."""
+    """What a model said. `problem` says why there is none: the question cannot be answered as it is, or SERVER_FAILED at it."""
 
     text: str
     finish: str  # "stop", or "length" when max_tokens cut it off
@@ -52,6 +54,7 @@ class Answers:
         self._input_tokens = self._output_tokens = 0
         self._end = 0  # of the own file
         self._index: dict[bytes, _Place] = {}
+        self._failed: dict[str, Answer] = {}
         self._lock = threading.Lock()
         _cut_torn_line(self.own)
         for file in (self.own, *self._elsewhere()):  # the own one first: its answers go before others
@@ -64,7 +67,7 @@ class Answers:
         with self._lock:
             place = self._index.get(bytes.fromhex(key))
             if place is None:
-                return None
+                return self._failed.get(key)
             with open(place.file, "rb") as file:
                 file.seek(place.offset)
                 answer = Answer(**orjson.loads(file.read(place.length))["answer"])
@@ -74,6 +77,9 @@ class Answers:
 
     def add(self, key: str, answer: Answer) -> None:
         with self._lock:
+            if answer.problem in SERVER_FAILED:
+                self._failed[key] = answer
+                return
             self._append(key, answer, is_paid=True)
             self._tell_spent()
 
@@ -133,6 +139,8 @@ class Answers:
             key, is_paid, answer = bytes.fromhex(record["key"]), record["paid"], Answer(**record["answer"])
         except (ValueError, KeyError, TypeError):
             self.num_damaged += 1
+            return
+        if answer.problem in SERVER_FAILED:  # files of earlier versions have such lines
             return
         if is_paid and path == self.own:
             self._input_tokens += answer.input_tokens

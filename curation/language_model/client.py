@@ -5,8 +5,8 @@ Answers are kept (answers.py) under the hash of model, messages and sampling par
 goes on where it was, and the same answers give the same output, although servers are not deterministic.
 
 What ends a run, and can be mended: a wrong address, key or model, a server that stays away, the budget (which the requests
-under way may exceed). What is kept as the answer of one question (`Answer.problem`): a text longer than the model's context, a
-refused one, and one at which the server fails again and again while it answers others.
+under way may exceed). What is kept as the answer of one question (`Answer.problem`): a text longer than the model's context, and
+a refused one. One at which the server fails again and again while it answers others goes without an answer, until a later run.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from typing import Self, TypeVar
 
 import orjson
 
-from curation.book import StageFailed
-from curation.language_model.answers import Answer, Answers
+from curation.book import Book, StageFailed
+from curation.language_model.answers import SERVER_FAILED, Answer, Answers
 from curation.language_model.chat import Chat, Question, Quota, Refused, Trouble
 from recipes.schema import Endpoint
 
@@ -31,7 +31,6 @@ LONGEST_PAUSE_SECONDS = 60.0
 LEARN_SPENT_SECONDS = 10.0  # how late a rank learns what the others have spent; it costs some milliseconds
 RETRY_TEMPERATURE = 0.7  # at 0 another seed changes nothing
 WINDOW = 8  # items begun ahead of the one waited for, in multiples of concurrency: one slow item must not idle the others
-AT_ONE_QUESTION = ("timeout", "server_error", "garbage")  # trouble that a question can cause
 HARMLESS = (("user", "Say yes."),)
 
 Item = TypeVar("Item")
@@ -41,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 class Client:
     """One for a rank; its methods may be called from any thread. Answers are kept in `folder`. `counts` says what was asked,
-    answered, retried and spent."""
+    answered and retried."""
 
     def __init__(self, endpoint: Endpoint, folder: Path, rank: int = 0, num_ranks: int = 1):
         self.endpoint = endpoint
@@ -61,15 +60,6 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._chat.close()
         self.answers.close()
-
-    def report(self, count: Callable[..., None]) -> None:
-        """Adds what was asked and spent to a book's counts; money in millionths of a dollar, since counts are whole numbers.
-        Tokens and money are those of all answers used, also of earlier runs."""
-        if self.answers.num_damaged:
-            self.counts["damaged_answers"] = self.answers.num_damaged
-        cost = self.dollars(self.counts["input_tokens"], self.counts["output_tokens"])
-        for key, number in sorted({**self.counts, "microdollars": round(cost * 1_000_000)}.items()):
-            count("language_model", key, n=number)
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
         """(item, work(item)) in the order of the items; `work` runs in threads, as many as the endpoint's concurrency, and
@@ -143,8 +133,6 @@ class Client:
     def _count(self, answer: Answer, how: str) -> Answer:
         with self._lock:
             self.counts[how] += 1
-            self.counts["input_tokens"] += answer.input_tokens
-            self.counts["output_tokens"] += answer.output_tokens
             if answer.problem:
                 self.counts[f"problem_{answer.problem}"] += 1
         return answer
@@ -165,7 +153,7 @@ class Client:
             except Trouble as error:
                 trouble = error
         assert trouble is not None
-        if trouble.kind in AT_ONE_QUESTION and self._answers_others(question):
+        if trouble.kind in SERVER_FAILED and self._answers_others(question):
             return Answer("", "", 0, 0, problem=trouble.kind)
         raise StageFailed(
             f"{self.endpoint.base_url} failed {self.endpoint.max_retries + 1} times in a row ({trouble}). What was answered is "
@@ -225,3 +213,21 @@ class Client:
                 f"the budget is spent: ${spent:.2f} of max_cost=${limit:.2f}, for {tokens_in:,} input and {tokens_out:,} output "
                 f"tokens. What was answered is kept; raise max_cost and run the page again"
             )
+
+
+def report(book: Book, *clients: Client) -> None:
+    """Puts on record what was asked in a part of a rank, and what the rank has paid so far: each answer once, in whichever run
+    and part, and none that was paid for elsewhere. Money is in millionths of a dollar, since counts are whole numbers."""
+    for client in clients:
+        for key, number in sorted(client.counts.items()):
+            book.count("language_model", key, n=number)
+    spent = [client.answers.spent_here() for client in clients]
+    cost = sum(client.dollars(*tokens) for client, tokens in zip(clients, spent, strict=True))
+    told = {
+        "input_tokens": sum(tokens for tokens, _ in spent),
+        "output_tokens": sum(tokens for _, tokens in spent),
+        "microdollars": round(cost * 1_000_000),
+    }
+    damaged = sum(client.answers.num_damaged for client in clients)
+    if clients:
+        book.counts.setdefault("language_model", {}).update(told | ({"damaged_answers": damaged} if damaged else {}))

@@ -1,19 +1,21 @@
-"""Whether a rewriting says what its source says: numbers, formulas, words, length, and none of a chat model's manners.
+r"""Whether a rewriting says what its source says: numbers, formulas, words, length, and none of a chat model's manners.
 
 Mathematics is compared in the tokens of decontamination (decontaminate/math_tokens.py), so that x², $x^2$ and $x^{2}$ are one
-(x_2, too): a formula of the answer is known when its tokens stand in a row anywhere in the source. Numbers that only count
-list items or steps are nobody's. These are checks of form: a number in another's place passes, and so does a sentence turned into
-its contrary.
+(x_2, too), but with the case and the ALPHABETS of letters: x is neither X nor $\mathbf{x}$. A formula of the answer is known
+when its tokens stand in a row anywhere in the source. A number outside of formulas is compared with its minus sign and its %.
+Numbers that only count list items or steps are nobody's. These are checks of form: a number in another's place passes, and so
+does a sentence turned into its contrary.
 """
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from curation.decontaminate.math_tokens import find_tokens, normalise
+from curation.decontaminate.math_tokens import TOKEN, canonical, find_tokens, normalise
 from curation.filters.formulas import FORMULA
 from recipes.schema import RewriteStage
 
@@ -24,16 +26,34 @@ ENUMERATION = re.compile(
     r"\(?\d{1,2}(?:[.):]|(?=\*\*))",
     re.M | re.I,
 )
+ALPHABETS = {  # of letters that mean something else in them; decontamination leaves them out as layout
+    r"\mathbb": "DOUBLE-STRUCK",
+    r"\mathbf": "BOLD",
+    r"\mathcal": "SCRIPT",
+    r"\mathfrak": "FRAKTUR",
+    r"\bf": "BOLD",
+    r"\bm": "BOLD",
+    r"\boldsymbol": "BOLD",
+}
+LETTERLIKE = re.compile("[\u2102-\u2131\U0001d400-\U0001d7ff]")  # ℝ is $\mathbb{R}$, 𝐱 is $\mathbf{x}$
+SUPERSCRIPT_MINUS = re.compile("⁻([⁰¹²³⁴-⁹]+)")
+SUBTRACTION = re.compile(  # 3-5, x-5, |x|-5, 20°-25°, but not: is -5, (-5
+    r"(?: [\w)\]}][|!']? | [%-] | (?: [\d)\]}%] | [\w)\]}][|!] | \\circ | (?<![^\W\d_])[^\W\d_] ) \s+ )-\Z", re.VERBOSE
+)
+LOOKED_BACK_CHARS = 12  # for what stands before a minus sign
+PERCENT = re.compile(r"\s*(?:\\?%|per\s?cent\b)", re.I)
 LOOP_WORDS = 40  # as many words at the end, said three times: a model that did not stop by itself
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What of a text is compared. `line` is all its tokens in one string, each with a space on both sides; `numbers` are those
-    that say something, `tokens` holds all."""
+    """What of a text is compared. `line` is all its tokens in one string, each with a space on both sides. Numbers that say
+    something are `values` outside of formulas (-5%) and `digits` inside; `known_values` and `tokens` hold all numbers."""
 
     tokens: frozenset[str]
-    numbers: frozenset[str]
+    values: frozenset[str]
+    known_values: frozenset[str]
+    digits: frozenset[str]
     formulas: tuple[str, ...]
     ngrams: frozenset[tuple[str, ...]]
     line: str
@@ -42,18 +62,24 @@ class Traits:
         """As a formula, or in a row of tokens: formulas inside figures are no tokens of the text."""
         return f" {formula} " in self.line or formula in self.formulas
 
+    def share_of_numbers(self, of: "Traits") -> float:
+        """Of the other text's numbers, those here. Inside formulas the digits are enough: has_formula sees their signs."""
+        here = len(of.values & self.known_values) + len(of.digits & self.tokens)
+        return here / (len(of.values) + len(of.digits)) if of.values or of.digits else 1.0
+
 
 def traits(text: str, overlap_words: int) -> Traits:
-    tokens = _tokens(text)
-    uncounted = ENUMERATION.sub(" ", text)
-    counted = tokens if uncounted == text else _tokens(uncounted)
-    formulas = (" ".join(_tokens(match.group())) for match in FORMULA.finditer(text))
+    tokens, plain = _tokens(text), _plain_numbers(text)
+    counted = ENUMERATION.sub(" ", plain)
+    formulas = (" ".join(_formula_tokens(formula)) for formula in _formulas(text))
     return Traits(
         tokens=frozenset(tokens),
-        numbers=frozenset(token for token in counted if token[0].isdecimal()),
+        values=frozenset(_values(FORMULA.sub("x", counted))),
+        known_values=frozenset(_values(FORMULA.sub("x", plain))).union(*map(_values, _formulas(plain))),
+        digits=frozenset(token for formula in _formulas(counted) for token in _tokens(formula) if token[0].isdecimal()),
         formulas=tuple(formula for formula in formulas if formula),
         ngrams=frozenset(zip(*(islice(tokens, start, None) for start in range(overlap_words)))),
-        line=f" {' '.join(tokens)} ",
+        line=f" {' '.join(_formula_tokens(text))} ",
     )
 
 
@@ -80,8 +106,8 @@ def _content(answer: str, source: str, bounds: RewriteStage) -> str:
     theirs, ours = traits(source, bounds.overlap_words), traits(answer, bounds.overlap_words)
     overlap = _share(ours.ngrams, theirs.ngrams.__contains__)
     return _first(
-        ("numbers_added", _share(ours.numbers, theirs.tokens.__contains__) < bounds.min_numbers_known),
-        ("numbers_lost", _share(theirs.numbers, ours.tokens.__contains__) < bounds.min_numbers_kept),
+        ("numbers_added", theirs.share_of_numbers(ours) < bounds.min_numbers_known),
+        ("numbers_lost", ours.share_of_numbers(theirs) < bounds.min_numbers_kept),
         ("formulas_added", _share(ours.formulas, theirs.has_formula) < bounds.min_formulas_known),
         ("formulas_lost", _share(theirs.formulas, ours.has_formula) < bounds.min_formulas_kept),
         ("overlap_low", overlap < bounds.min_overlap),
@@ -119,6 +145,41 @@ def _has_loop(answer: str) -> bool:
 
 def _tokens(text: str) -> list[str]:
     return [token for token, _, _ in find_tokens(normalise(text))]
+
+
+def _formula_tokens(text: str) -> list[str]:
+    """Tokens with their letters' case; a command for an alphabet is one token with the letters behind it."""
+    tokens, alphabet = [], ""
+    for match in TOKEN.finditer(normalise(LETTERLIKE.sub(_with_alphabet, text))):
+        piece = match.group()
+        token = canonical(piece) if match.lastgroup != "quote" else ""
+        if token:
+            tokens.append(alphabet + (piece if token == piece.lower() else token))
+        alphabet = ALPHABETS.get(piece, "" if token else alphabet)
+    return tokens
+
+
+def _with_alphabet(letter: re.Match[str]) -> str:
+    name = unicodedata.name(letter.group(), "").replace("BLACK-LETTER", "FRAKTUR")
+    return next((f"{command} " for command, named in ALPHABETS.items() if named in name), "") + letter.group()
+
+
+def _plain_numbers(text: str) -> str:
+    """The normalised text, with the minus sign of 10⁻⁵ as that of 10^-5."""
+    return normalise(SUPERSCRIPT_MINUS.sub(lambda match: "^-" + unicodedata.normalize("NFKC", match[1]), text))
+
+
+def _formulas(text: str) -> list[str]:
+    return [match.group() for match in FORMULA.finditer(text)]
+
+
+def _values(text: str) -> Iterator[str]:
+    """Numbers with their minus sign, where it is one and nothing is subtracted, and with %."""
+    for match in TOKEN.finditer(text):
+        if match.group()[0].isdecimal():
+            before = text[max(match.start() - LOOKED_BACK_CHARS, 0) : match.start()]
+            sign = "-" if before.endswith("-") and not SUBTRACTION.search(before) else ""
+            yield sign + canonical(match.group()) + ("%" if PERCENT.match(text, match.end()) else "")
 
 
 def _share(of: frozenset[str] | frozenset[tuple[str, ...]] | tuple[str, ...], is_there: Callable[..., bool]) -> float:

@@ -18,7 +18,7 @@ from datatrove.pipeline.base import PipelineStep
 from curation.book import Book
 from curation.language_model.answers import Answer
 from curation.language_model.asker import Asker
-from curation.language_model.client import Client
+from curation.language_model.client import Client, report
 from curation.shards import read_shard
 from recipes.schema import LabelStage
 
@@ -71,7 +71,7 @@ class LabelDocuments(PipelineStep):
                 doc.metadata[JUDGED_CHARS] = len(cut(doc.text, self.max_chars))
                 self.book.example(f"score_{score}", doc, answer=answer.text)
                 yield doc
-            client.report(self.book.count)
+            report(self.book, client)
 
     def _judge(self, client: Client, doc: Document) -> tuple[int | None, Answer]:
         """The score, or None, and the last answer."""

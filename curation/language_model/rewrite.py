@@ -15,7 +15,7 @@ from datatrove.pipeline.base import PipelineStep
 from curation.book import EXAMPLE_CHARS, Book
 from curation.language_model.asker import Asker
 from curation.language_model.chunks import Chunk, split, token_starts
-from curation.language_model.client import Client
+from curation.language_model.client import Client, report
 from curation.language_model.faithfulness import problem
 from recipes.final_answer import final_answer
 from recipes.grading import Grader
@@ -47,7 +47,7 @@ class RewriteDocuments(PipelineStep):
                 doc = self._join(pieces[0][0][1], [(chunk, *outcome) for (_, _, chunk), outcome in pieces], grader)
                 if doc is not None:
                     yield doc
-            client.report(self.book.count)
+            report(self.book, client)
 
     def _pieces(self, data: DocumentsPipeline) -> Iterator[Piece]:
         from curation.tokens.tokenizer import DocumentTokenizer

@@ -19,7 +19,7 @@ from curation.book import EXAMPLE_CHARS, Book
 from curation.filters.word_lists import items
 from curation.language_model.answers import Answer
 from curation.language_model.chat import Question
-from curation.language_model.client import Client
+from curation.language_model.client import Client, report
 from curation.language_model.prompt import fill, read_prompt
 from curation.paths.formula import tokens_of
 from curation.paths.samples import written_samples
@@ -78,7 +78,7 @@ class ResumeTraces(PipelineStep):
                     self.book.example(f"resumed/{outcome}", doc, answer=text[:EXAMPLE_CHARS])
                 doc.metadata["samples"] = [*doc.metadata["samples"], *resumed.samples]
                 yield doc
-            client.report(self.book.count)
+            report(self.book, client)
 
     def _traces(self, data: DocumentsPipeline) -> Iterator[tuple[Document, list[list[str]]]]:
         """Documents with the steps of each of their traces that can be cut: before its last one, and before the answer."""

@@ -7,6 +7,7 @@ from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
+from curation.language_model.client import report
 from curation.sampling.asked import Sampler, question_of
 from recipes.schema import SampleAnswersStage
 
@@ -31,7 +32,7 @@ class SampleAnswers(PipelineStep):
                 for answer in answers:
                     self.book.count("samples", answer.problem or answer.finish)
                 yield doc
-            client.report(self.book.count)
+            report(self.book, client)
 
     def _hard(self, data: DocumentsPipeline) -> Iterator[Document]:
         """Questions with an answer to check by that are difficult enough."""

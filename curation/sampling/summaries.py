@@ -7,6 +7,7 @@ from datatrove.data import Document, DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import EXAMPLE_CHARS, Book
+from curation.language_model.client import report
 from curation.sampling.asked import Sampler, question_of
 from recipes.grading import Grader
 from recipes.schema import CheckSummariesStage
@@ -36,7 +37,7 @@ class CheckSummaries(PipelineStep):
                 else:
                     self.book.example("summaries/differ", doc, summary=answers[0].text[:EXAMPLE_CHARS], expected=expected)
                     self.book.drop(doc, "check_summaries", "other_answer")
-            client.report(self.book.count)
+            report(self.book, client)
 
 
 def _told(doc: Document) -> str:

@@ -16,7 +16,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.language_model.chat import Question
-from curation.language_model.client import Client
+from curation.language_model.client import Client, report
 from curation.language_model.prompt import fill, read_prompt
 from curation.sampling.asked import question_of
 from recipes.final_answer import boxed
@@ -65,9 +65,7 @@ class DropSolved(PipelineStep):
             for doc, outcome in self._outcomes(solver, judging, data):
                 if self._is_kept(doc, outcome):
                     yield doc
-            for asked in (solver, judge):
-                if asked is not None:
-                    asked.report(self.book.count)
+            report(self.book, *(client for client in (solver, judge) if client is not None))
 
     @staticmethod
     def _open(stack: ExitStack, endpoint: Endpoint | None, asked: Asked | None, rank: int, num_ranks: int) -> Client | None:

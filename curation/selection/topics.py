@@ -10,7 +10,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.language_model.asker import Asker
-from curation.language_model.client import Client
+from curation.language_model.client import Client, report
 from curation.language_model.label import cut
 from curation.sampling.asked import question_of
 from curation.selection.topic_list import read_topic, read_topics
@@ -59,7 +59,7 @@ class AskTopics(PipelineStep):
             self.asker.template = self.asker.template.replace(PLACE, listed)
             for doc, (topic, answer) in client.map(lambda doc: self._ask(client, topics, doc), data or ()):
                 yield from _labelled(doc, topic, answer, topics, self.book)
-            client.report(self.book.count)
+            report(self.book, client)
 
     def _ask(self, client: Client, topics: Mapping[str, str], doc: Document) -> tuple[str | None, str]:
         """The topic, or None, and the last answer."""

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from curation.tokens.checked_encoder import CheckedEncoder
 from curation.tokens.llama3_tokenizer import BEGIN_OF_TEXT, END_OF_TEXT, tokenizer_from_tiktoken
 from curation.tokens.marks import encode_marked, mark_ids
+from curation.tokens.special_tokens import keep_text, refuse_spelt, roles_of
 from recipes.fingerprint import tokenizer_hash
 from recipes.schema import TokenizeStage
 
@@ -41,7 +42,8 @@ class DocumentTokenizer:
     """`folder` holds tokenizer.json with tokenizer_config.json, or is (or holds) Meta's tokenizer.model of Llama 3.
 
     `encoder` "auto" encodes in the fastest way there is, "tokenizers" in no faster one. Documents get the begin-of-text
-    and end-of-text tokens that are asked for. `marks` are the special tokens that texts may hold (marks.py)."""
+    and end-of-text tokens that are asked for. `marks` are the special tokens that texts may hold (marks.py); all others stay
+    text where a document spells them out (special_tokens.py), while added tokens that are not special become their ids."""
 
     def __init__(
         self,
@@ -56,7 +58,9 @@ class DocumentTokenizer:
         self.tokenizer = self._open()
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        self.tokenizer.encode_special_tokens = True  # "<|end_of_text|>" in a page is text, never the end of a document
+        self.roles = roles_of(folder)
+        keep_text(self.tokenizer, {*self.roles.values(), *marks})  # an end of text that a page spells out ends no document
+        refuse_spelt(self.tokenizer, self.roles)
         self.marks = mark_ids(self.tokenizer, marks)
         self.vocab_size = max(*self.tokenizer.get_vocab(with_added_tokens=True).values(), *self.marks.values()) + 1
         self.dtype = np.dtype(np.uint16 if self.vocab_size < MAX_UINT16_VOCABULARY else np.int32)
@@ -112,16 +116,11 @@ class DocumentTokenizer:
 
     def _special(self, role: str, of_llama3: str) -> int:
         """The id of the folder's eos_token or bos_token."""
-        token: Any = None
-        for name in ("tokenizer_config.json", "special_tokens_map.json"):
-            file = self.folder / name
-            if token is None and file.is_file():
-                token = json.loads(file.read_text(encoding="utf-8")).get(role)
+        token = self.roles.get(role)
         if token is None and not (self.folder / "tokenizer.json").is_file():
             token = of_llama3  # Llama 3's own file names no roles
         if token is None:
             raise ValueError(f"{self.folder} names no {role}, and every document gets it; set {role} in tokenizer_config.json")
-        token = token["content"] if isinstance(token, dict) else token
         number = self.tokenizer.token_to_id(token)
         if number is None:
             raise ValueError(f"{self.folder} names {role} {token!r}, which its vocabulary does not have; correct {role}")

@@ -174,6 +174,7 @@ def _drops(record: Record, came: Any, per_token: float | None) -> list[Drop]:
 def _facts(record: Record) -> list[tuple[str, list[tuple[str, Any]]]]:
     """What a stage has to say beside its documents, under its name."""
     counts = {key: count for key, count in record.tree("counts").items() if key not in TOLD_ABOVE}
-    details = {} if record.do in TELL_THEMSELVES else record.tree("details")
+    named = {} if record.do in TELL_THEMSELVES else record.tree("details")
+    details = {key: told for key, told in named.items() if key not in counts}  # names of what is counted stand among the concerns
     figures = [] if record.do == "tokenize_shards" else flat(counts) + flat(details)
     return [(record.stage, figures)] if figures and figures != [("", None)] else []

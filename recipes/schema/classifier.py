@@ -1,12 +1,16 @@
 """Keys of the classifier's loop: draw documents for labelling, train, score a corpus, find the sites and the threshold."""
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from recipes.schema.base import Name, Positive, PositiveFloat, Share, Strict
 
 FULL_MATRIX_THREADS = 10  # with fewer, but for one in a fresh process, fastText trains on memory that nobody filled
+
+
+def _several(given: Any) -> Any:
+    return (given,) if isinstance(given, str) else given
 
 
 class DrawStage(Strict):
@@ -25,8 +29,10 @@ class TrainClassifierStage(Strict):
     untrained (all scores near 0.5) with less than learning_rate 0.5 or 25 epochs."""
 
     do: Literal["train_classifier"]
-    examples: str  # jsonl with text and label (1 good, 0 bad), or the name of a label stage of the page
-    out_of_distribution: dict[str, str] = {}  # name: jsonl like `examples` from elsewhere, measured and never trained on
+    # jsonl with text and label (1 good, 0 bad), or the name of a label stage of the page; or several of these: of a text with two
+    # labels the first one counts
+    examples: Annotated[tuple[str, ...], BeforeValidator(_several)]
+    out_of_distribution: dict[str, str] = {}  # name: jsonl from elsewhere, measured; texts that are in `examples` are left out
     dim: Positive = 256
     learning_rate: PositiveFloat = 0.1
     word_ngrams: Positive = 3
@@ -38,6 +44,14 @@ class TrainClassifierStage(Strict):
     quantize: bool = False  # compress the model, about eightfold; its scores differ a little
     validation_share: Share = 0.1
     target_recall: Share = 0.95  # the highest threshold that reaches it on the held-out share is reported
+
+    @model_validator(mode="after")
+    def _has_what_to_train_on(self) -> Self:
+        if not self.examples:
+            raise ValueError("examples is empty: there is nothing to train on; name at least one file or label stage")
+        if self.validation_share == 1:
+            raise ValueError("validation_share=1 holds all examples out: none is left to train on; set it below 1, to 0.1 say")
+        return self
 
     @model_validator(mode="after")
     def _fills_the_matrix(self) -> Self:

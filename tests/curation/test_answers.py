@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
-from curation.language_model.answers import Answer, Answers
+from curation.language_model.answers import SERVER_FAILED, Answer, Answers
 
 KEY, OTHER_KEY = "a" * 32, "b" * 32
 
@@ -78,6 +79,29 @@ def test_the_own_answer_goes_before_one_from_elsewhere(tmp_path: Path) -> None:
     write(tmp_path / "before", "theirs")
     with answers(tmp_path / "now") as opened:
         assert opened.find(KEY) == answer("mine")
+
+
+@pytest.mark.parametrize("folder", ["now", "before"])
+@pytest.mark.parametrize("problem", [*SERVER_FAILED, "refused"])
+def test_files_that_hold_failures_of_the_server_are_read_without_them(tmp_path: Path, folder: str, problem: str) -> None:
+    failed: dict[str, Any] = {"text": "", "finish": "", "input_tokens": 0, "output_tokens": 0, "problem": problem}
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "00000-of-00001.jsonl").write_bytes(orjson.dumps({"key": KEY, "paid": True, "answer": failed}) + b"\n")
+    with answers(tmp_path / "now") as opened:
+        assert opened.find(KEY) == (Answer(**failed) if problem == "refused" else None)
+        assert opened.num_damaged == 0
+        opened.add(OTHER_KEY, answer("two"))
+        assert opened.find(OTHER_KEY) == answer("two")
+
+
+def test_a_failure_of_the_server_is_known_until_the_file_is_closed(tmp_path: Path) -> None:
+    failed = Answer("", "", 0, 0, problem="timeout")
+    with answers(tmp_path / "now") as opened:
+        opened.add(KEY, failed)
+        assert opened.find(KEY) == failed
+    assert opened.own.read_bytes() == b""
+    with answers(tmp_path / "now") as again:
+        assert again.find(KEY) is None
 
 
 def test_a_line_that_another_process_is_writing_is_not_read(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_what_was_answered_is_never_asked_again(echoing: ChatServer, tmp_path: P
             texts = [answer.text for _, answer in asking.map(asking.ask, [question("a"), question("b"), question("a")])]
         assert texts == ["a -> 1", "b -> 1", "a -> 1"]
     assert echoing.asked == {"a": 1, "b": 1}
-    assert asking.counts == {"answered_from_cache": 3, "input_tokens": 300, "output_tokens": 30}
+    assert asking.counts == {"answered_from_cache": 3}
 
 
 @pytest.mark.parametrize("other", [{"seed": 2}, {"temperature": 0.5}, {"max_tokens": 21}, {"top_p": 0.9}])
@@ -130,9 +130,7 @@ def test_what_may_pass_is_tried_again_and_counted(
 
     with serve(late_or) as server, client(tmp_path, server.url, timeout_seconds=0.3) as asking, caplog.at_level(logging.WARNING):
         assert asking.ask(question()).text == "two"
-    assert asking.counts == {
-        "requests": 2, f"retried_{kind}": 1, "answered_by_server": 1, "input_tokens": 100, "output_tokens": 10,
-    }  # fmt: skip
+    assert asking.counts == {"requests": 2, f"retried_{kind}": 1, "answered_by_server": 1}
     assert f"{kind}: " in caplog.text
 
 
@@ -170,6 +168,29 @@ def test_a_server_that_fails_at_one_question_alone_does_not_stop_the_run(tmp_pat
         answers = [asking.ask(question(text)) for text in ("poison", "b")]
     assert [(answer.text, answer.problem) for answer in answers] == [("", "server_error"), ("b -> 1", "")]
     assert server.asked == {"poison": 4, "Say yes.": 1, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"), [(refusal(500, "no"), "server_error"), ((200, {}, b"?"), "garbage"), (LATE, "timeout")]
+)
+def test_a_question_that_the_server_failed_at_is_asked_again_by_the_next_run_but_not_twice_in_one(
+    tmp_path: Path, reply: Reply, kind: str
+) -> None:
+    def choke(body: dict[str, Any]) -> Reply:
+        if is_harmless(body):
+            return echo(body)
+        if reply == LATE:
+            time.sleep(0.6)
+        return completion("too late") if reply == LATE else reply
+
+    with serve(choke) as server, client(tmp_path, server.url, timeout_seconds=0.3, max_retries=1) as first:
+        assert [first.ask(question()).problem for _ in range(2)] == [kind, kind]
+        assert first.counts["answered_from_cache"] == 1
+        assert server.asked["What is 1 + 1?"] == 2
+    with serve(echo) as mended, client(tmp_path, mended.url) as second:
+        assert second.ask(question()) == Answer("What is 1 + 1? -> 1", "stop", 100, 10)
+    with client(tmp_path, "http://127.0.0.1:9/v1") as third:
+        assert third.ask(question()).text == "What is 1 + 1? -> 1"
 
 
 @pytest.mark.parametrize(

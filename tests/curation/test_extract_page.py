@@ -149,8 +149,20 @@ def test_a_page_of_nothing_is_empty_and_one_of_navigation_is_not() -> None:
         "<!--" * 50_000 + "<script>" * 50_000,
         "<mjx-container><mjx-math>" + "<mjx-msup>" * 50_000 + "</mjx-math></mjx-container>",
         f"<p>{PROSE}</p>" * 100_000,
+        # minutes for what looks twice at the same characters, milliseconds for what does not
+        "<img class=latex " + "a" * 190_000 + ">",
+        '<math alttext="x" ' + "QkE4" * 47_000 + '"><mi>x</mi></math>',
+        "<sub data-x " + "a" * 190_000 + ">1</sub>",
+        "<span class='MathJax'>x</span>" + "<script " * 200_000,
+        ("<script type=math/tex>{\\displaystyle" + " " * 190_000 + "x}y</script>") * 5,
+        ("<script type=math/tex>a<!x" + " " * 190_000 + "x</script>") * 5,
+        ("<script type=math/tex>" + " " * 190_000 + "<!x</script>") * 5,
+        ("<tex-math>\\end{document}" + "\\begin{document}" * 11_000 + "</tex-math>") * 20,
+        ("<script type=math/mml>" + "<math " * 33_000 + "</script>") * 5,
+        ("<math>" + "<annotation " * 16_000 + "</math>") * 10,
+        "<table>" + ("<tr class=ltx_eqn_row><td>" + "<span ltx_tag>" * 13_000 + "</tr>") * 20,
     ],
-    ids=lambda html: html[:12],
+    ids=lambda html: html[:28],
 )
 def test_hostile_pages_end_in_bounded_time(html: str) -> None:
     started = time.process_time()
@@ -230,6 +242,7 @@ def test_the_step_yields_text_and_drops_with_reasons(monkeypatch: pytest.MonkeyP
         count=lambda *keys, n=1: counted.update({keys: n}),
         min_chars=100,
         max_html_chars=5_000,
+        max_cpu_seconds=30,
     )
     docs = [
         Document(text=page(r"<p>\(x\) and \(y\), <math alttext='z'></math></p><ul><li><a href=x>\(x\) more</a></ul>"), id="good"),
@@ -256,13 +269,28 @@ def test_the_step_yields_text_and_drops_with_reasons(monkeypatch: pytest.MonkeyP
     assert counts == {"pages": 4, "kept": 1, "dropped": 3, "dropped_extract_empty": 2, "equations": 3}
 
     def fail(html: str) -> Extracted:
-        raise RecursionError(html)
+        if html:
+            raise RecursionError(html)
+        return extract(html)
 
     monkeypatch.setattr("curation.extract.step.extract", fail)
     assert list(step.run(iter([Document(text="<p>x</p>", id="broken")]))) == []
     assert dropped[-1] == ("broken", "extract_RecursionError")
 
 
-def test_the_step_refuses_limits_that_keep_nothing() -> None:
-    with pytest.raises(ValueError, match="min_chars is 5 and max_html_chars 0: give a min_chars of 0 or more"):
-        ExtractHtml(drop=lambda doc, reason: None, count=lambda *keys, n=1: None, min_chars=5, max_html_chars=0)
+@pytest.mark.parametrize(
+    ("max_html_chars", "max_cpu_seconds", "message"),
+    [
+        (0, 30, "min_chars is 5 and max_html_chars 0: give a min_chars of 0 or more"),
+        (9, 0, "max_cpu_seconds is 0, in which no page can be read: give more than 0"),
+    ],
+)
+def test_the_step_refuses_limits_that_keep_nothing(max_html_chars: int, max_cpu_seconds: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ExtractHtml(
+            drop=lambda doc, reason: None,
+            count=lambda *keys, n=1: None,
+            min_chars=5,
+            max_html_chars=max_html_chars,
+            max_cpu_seconds=max_cpu_seconds,
+        )

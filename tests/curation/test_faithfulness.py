@@ -86,3 +86,66 @@ def test_another_spelling_of_a_formula_is_the_same_formula() -> None:
     source = "For all x² + y² ≤ 1 the point lies inside the circle, and \\(\\dfrac{1}{2}\\) is its area over \\(2\\pi\\)."
     answer = "The point lies inside the circle for all $x^{2} + y^2 \\leq 1$, and $\\frac12$ is its area over $2\\pi$."
     assert why(answer, source) == ""
+
+
+PLAIN = (
+    "The temperature fell {} in the night, and so the sum of all that was measured by us is known to be $a+b$ at the end of it."
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "rewritten", "reason"),
+    [
+        ("to -5 degrees", "to -5 degrees", ""),
+        ("to -5 degrees", "to −5 degrees", ""),
+        ("to -5 degrees", "to $-5$ degrees", ""),
+        ("to $-5$ degrees", "to -5 degrees", ""),
+        ("to $x=-5$ degrees", "to (-5) degrees", ""),
+        ("to -5 degrees", "to 5 degrees", "numbers_added"),
+        ("to $-5$ degrees", "to 5 degrees", "numbers_added"),
+        ("to 5 degrees", "to -5 degrees", "numbers_added"),
+        ("by 3-5 degrees", "by 3 to 5 degrees", ""),
+        ("by 3–5 degrees", "by 3 -5 degrees", ""),
+        ("by 20°-25°", "by 20° to 25°", ""),
+        ("by x-5 degrees", "by x - 5 degrees", ""),
+        ("by $x$-5 degrees", "by x -5 degrees", ""),
+        ("by |x|-5 degrees", "by |x| - 5 degrees", ""),
+        ("on 2020-05-06", "on 2020 05 06", ""),
+        ("by 10⁻⁵ degrees", "by 10^{-5} degrees", ""),
+        ("by 10⁻⁵ degrees", "by 10^{5} degrees", "numbers_added"),
+        ("by 5%", "by 5 %", ""),
+        ("by 5%", r"by $5\%$", ""),
+        (r"by $5\%$", "by 5 percent", ""),
+        ("by 5%", "by 5", "numbers_added"),
+        ("by 5", "by 5%", "numbers_added"),
+    ],
+)
+def test_a_number_keeps_its_minus_sign_and_its_percent_sign(said: str, rewritten: str, reason: str) -> None:
+    assert why(PLAIN.format(rewritten), PLAIN.format(said), min_formulas_known=0.5, min_formulas_kept=0.5) == reason
+
+
+@pytest.mark.parametrize(
+    ("said", "rewritten", "reason"),
+    [
+        ("$X=x$", "$X = x$", ""),
+        ("$X=x$", r"\(X=x\)", ""),
+        ("$X=x$", "$x=X$", "formulas_added"),
+        ("$f(X)$", "$F(x)$", "formulas_added"),
+        (r"$\mathbf{x}=y$", r"\[ \mathbf x = y \]", ""),
+        (r"$\mathbf{x}=y$", r"$\boldsymbol{x}=y$", ""),
+        (r"$\mathbf{x}=y$", "$x=y$", "formulas_added"),
+        ("$x=y$", r"$\mathbf{x}=y$", "formulas_added"),
+        (r"$\mathcal{A} \ne A$", r"$\mathcal{A} \neq \mathcal{A}$", "formulas_added"),
+        ("x ∈ ℝ", r"$x \in \mathbb{R}$", ""),
+        ("𝐱 ≤ 3", r"$\mathbf{x} \leq 3$", ""),
+        ("𝑥 ≤ 3", r"$x \le 3$", ""),
+        ("x ∈ ℝ", "$x \\in R$", "formulas_added"),
+    ],
+)
+def test_letters_of_formulas_keep_their_case_and_their_alphabet(said: str, rewritten: str, reason: str) -> None:
+    assert why(PLAIN.format(rewritten), PLAIN.format(said)) == reason
+
+
+def test_the_case_of_words_outside_of_formulas_says_nothing() -> None:
+    source = "SO THE SLOPE IS KNOWN TO BE 3 and the line of $y=3x$ is drawn through the origin of the plane."
+    assert why(source.capitalize().replace("$Y", "$y"), source, min_overlap=1.0) == ""

@@ -9,6 +9,7 @@ from datatrove.data import Document
 
 from curation.book import Book
 from curation.clean import CleanDocuments, clean, protected_spans
+from curation.extract.page import extract
 from recipes.schema import CleanStage
 
 BODY = "The sum of the angles is a straight angle.\n\nThis is what we had to show, and so the proof is done."
@@ -80,6 +81,24 @@ def test_a_line_that_follows_itself_goes_and_rows_of_tables_and_formulas_stay():
     for text in ("T | F\nT | F\nF | T", "so $x$ it is\nso $x$ it is", "    x += 1\n    x += 1", "line one\n\nline one"):
         assert cleaned(text) == (text, {})
     assert cleaned("a line again\na line again", repeated_lines=False) == ("a line again\na line again", {})
+
+
+@pytest.mark.parametrize(
+    "row", ["1 0 0 1", "x^2 + y^2 + z^2", "sin x + cos y", "TT FF TT", "12.5 cm, 30 cm", "1200", "Heads\t\tTails"]
+)
+def test_rows_of_tables_numbers_and_formulas_may_follow_themselves(row):
+    text = f"The rows are these:\n{row}\n{row}\n{row}\nand this is the end of them."
+    assert cleaned(text) == (text, {})
+
+
+def test_equal_rows_of_a_table_that_extract_wrote_stay():
+    rows = ("<tr><td>white ball</td><td>3400</td></tr>", "<tr><td></td><td>black ball</td></tr>")
+    table = "".join(row * 3 for row in rows)
+    text = extract(
+        f"<article><p>Six balls were drawn, and here they are.</p><table>{table}</table><p>So it was.</p></article>"
+    ).text
+    assert [text.count(row) for row in ("\nwhite ball\t\t3400", "\n\t\tblack ball")] == [3, 3]
+    assert cleaned(text) == (text, {})
 
 
 # ---------------------------------------------------------------------------------------------------- personal data

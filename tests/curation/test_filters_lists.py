@@ -7,10 +7,13 @@ import time
 import pytest
 from datatrove.data import Document
 
+from curation.classifier import load_model
 from curation.filters import FILTERS
 from curation.filters.domains import ascii_domain, is_blocked, read_domains
+from curation.filters.language import find_language_model
 from curation.filters.word_lists import SHIPPED, find_list, read_lists
 from recipes.schema import FILTER_PARAMETERS
+from recipes.schema.languages import language_names
 
 HEADER = "# a list of example.org, 2026-01-31\n"
 
@@ -142,3 +145,8 @@ def test_a_url_that_cannot_be_parsed_is_dropped():
 def test_an_unknown_list_is_refused_with_the_shipped_names():
     with pytest.raises(ValueError, match=r"no list 'blocked_domain': .*blocked_domains, blocked_url_words, boilerplate_phrases"):
         decide("http://a.example/", domain_lists=["blocked_domain"])
+
+
+def test_pages_may_name_the_languages_that_the_model_knows():
+    labels = {label.removeprefix("__label__") for label in load_model(find_language_model()).get_labels()}
+    assert set(language_names()) == labels

@@ -1,5 +1,6 @@
 """Reformatting solutions step by step, as O1 Journey 2 does: answers and questions must stay, figures and proofs go before."""
 
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from datatrove.data import Document
 
 from curation.filters import FILTERS
+from curation.filters.problem_format import PATTERNS
 from recipes.manifest import read_manifest
 from recipes.schema import ProblemFormatFilter
 from tests.chat_server import Reply, completion, serve
@@ -120,3 +122,24 @@ def test_problems_that_are_not_whole_or_ask_for_a_proof_are_dropped_with_the_rul
 )
 def test_whole_problems_stay(question: str) -> None:
     assert FILTERS["problem_format"](ProblemFormatFilter()).filter(Document(text=question, id="a")) is True
+
+
+@pytest.mark.parametrize("sign", ["!", "?", "\n", ". ", ",\n", "-", "![", "and ", "and-", "show  ", "\\mathbf{ ", "**1 ", "p1.x"])
+def test_runs_of_signs_are_read_in_linear_time(sign: str) -> None:
+    question = "x" + sign * 400_000  # an hour if time grew with the square
+    assert FILTERS["problem_format"](ProblemFormatFilter()).filter(Document(text=question, id="a")) is True
+
+
+def test_images_and_proofs_are_found_behind_any_run_of_signs() -> None:
+    image = re.compile(r"!\[[^\]\n]*\]")
+    proof = re.compile(r"(?:^|[.!?:;,\n]|\band\b|\bthen\b)\W*(?:show|verify)\s+that\b", re.IGNORECASE)
+    rng = random.Random(5)
+    pieces = [*"![].(*a_", "![", "\n", ", ", " ", "and", "Then", "band", "Show that", "show", "verify  that"]
+    found = {"image": 0, "proof": 0}
+    for _ in range(20_000):
+        text = "".join(rng.choices(pieces, k=rng.randint(1, 9)))
+        for rule, plain in (("image", image), ("proof", proof)):
+            is_found = plain.search(text) is not None
+            assert (PATTERNS[rule].search(text) is not None) == is_found, text
+            found[rule] += is_found
+    assert min(found.values()) > 500

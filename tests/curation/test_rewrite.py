@@ -154,6 +154,40 @@ def test_cost_is_counted_and_the_budget_stops_the_stage_until_it_is_raised(tmp_p
     assert (counts["microdollars"], counts["input_tokens"], counts["answered_from_cache"]) == (18_000, 900, 5)
 
 
+def test_chunks_that_come_twice_are_paid_once_in_whichever_part_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation.parts.PART_DOCUMENTS", 2)
+    texts = [f"{TEXT} And {n % 3} is {n % 3}." for n in range(6)]
+    with serve(polish) as server:
+        planned = page(tmp_path, server.url, texts, endpoint={"input_price": 10.0, "output_price": 100.0})
+        run(planned)
+    counts = read_manifest(planned["rewrite"].folder)["counts"]["language_model"]
+    assert counts == {
+        "requests": 3, "answered_by_server": 3, "answered_from_cache": 3,
+        "input_tokens": 300, "output_tokens": 30, "microdollars": 6_000,
+    }  # fmt: skip
+
+
+def test_a_stage_that_finished_without_an_answer_keeps_its_bytes_and_one_that_is_made_again_asks_again(tmp_path: Path) -> None:
+    def choke(body: dict[str, Any]) -> Reply:
+        return refusal(500, "no") if "<source>" in body["messages"][-1]["content"] else completion("Yes.")
+
+    with serve(choke) as failing:
+        planned = page(tmp_path, failing.url, [TEXT], endpoint={"max_retries": 1})
+        run(planned)
+    assert documents(planned["rewrite"])[0]["rewrite"]["rejected"] == {"server_error": 1}
+    with serve(polish) as mended:
+        finished = page(tmp_path, mended.url, [TEXT])
+        before = outputs(planned["rewrite"])
+        run(finished)
+        assert outputs(finished["rewrite"]) == before
+        assert not mended.asked
+        again = page(tmp_path, mended.url, [TEXT], max_length=1.7)
+        run(again)
+    assert documents(again["rewrite"])[0]["rewrite"] == {"chunks": 1, "rewritten": 1, "rejected": {}}
+
+
 def test_any_number_of_shards_asks_the_same_and_finds_what_was_answered(tmp_path: Path) -> None:
     texts = [f"{TEXT} And {n} is {n}." for n in range(12)]
     with serve(polish) as server:

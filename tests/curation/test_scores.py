@@ -112,7 +112,7 @@ def test_a_budget_that_is_never_full_keeps_all_and_says_so(tmp_path: Path) -> No
 def test_scores_are_those_of_the_classifier_and_pass_nothing_on(tmp_path: Path) -> None:
     small = {"dim": 8, "buckets": 1_000, "min_count": 1, "epochs": 10, "learning_rate": 0.5}
     stage = TrainClassifierStage.model_validate({"do": "train_classifier", "examples": "", **small})
-    train(stage, write_examples(tmp_path / "examples.jsonl"), tmp_path, seed=1)
+    train(stage, [write_examples(tmp_path / "examples.jsonl")], tmp_path, seed=1)
     docs = [Document(text=text, id=str(i), metadata={"url": f"http://a.example/{i}"}) for i, text in enumerate(texts(GOOD, 5, 9))]
     docs.append(Document(text="", id="empty", metadata={"date": "2019-05-01"}))
     book = Book(tmp_path)
@@ -129,8 +129,9 @@ STAGES = (
     "~stages.decontaminate",
     "~stages.tokenize",
     "+stages.drawn={do: draw, per_stratum: 20, max_per_site: 4}",
-    "+stages.classifier={do: train_classifier, examples: EXAMPLES, out_of_distribution: {same: EXAMPLES}, dim: 8, "
-    "buckets: 1000, min_count: 1, epochs: 10, learning_rate: 0.5, quantize: true}",
+    "+stages.classifier={do: train_classifier, examples: [FOLDER/1.json, FOLDER/2.json], "
+    "out_of_distribution: {elsewhere: FOLDER/3.json}, "
+    "dim: 8, buckets: 1000, min_count: 1, epochs: 10, learning_rate: 0.5, quantize: true}",
     "+stages.scores={do: score, model: classifier}",
     "+stages.domains={do: discover_domains, scores: scores}",
     "+stages.threshold={do: choose_threshold, scores: scores, token_budget: 1000}",
@@ -146,8 +147,9 @@ def walk(folder: Path, shards: int) -> dict[str, Stage]:
     for part in range(4):
         rows: list[object] = [{"id": url, "url": url, "text": text, "date": "2024-01-01"} for url, text in pages[part::4]]
         write_rows(folder / f"{part}.jsonl", rows)
-    examples = write_examples(folder / "examples.json")
-    given = [stage.replace("EXAMPLES", str(examples)) for stage in STAGES]
+    for number in (1, 2, 3):
+        write_examples(folder / f"{number}.json", num_good=100, num_bad=150, seed=10 * number)
+    given = [stage.replace("FOLDER", str(folder)) for stage in STAGES]
     sources = "sources.dclm_baseline.path=" + str(folder / "*.jsonl")
     planned = plan("curate/dclm_baseline", (f"root={folder}/runs", f"shards={shards}", sources, *given))
     assert planned.problems == []
@@ -178,7 +180,9 @@ def test_the_loop_runs_from_a_page(loops: list[dict[str, Stage]], number: int) -
     assert list(loop) == ["read", *drawing, "classifier", "scores", "domains", "threshold", "math_features", "math"]
     manifests = {name: read_manifest(stage.folder) for name, stage in loop.items()}
     assert manifests["drawn_choice"]["counts"]["drawn"] == manifests["drawn"]["counts"]["documents_out"] == 20
-    assert manifests["classifier"]["details"]["out_of_distribution"]["same"]["average_precision"] > 0.99
+    details = manifests["classifier"]["details"]
+    assert (details["counts"]["rows"], details["counts"]["positive"]) == (500, 200)
+    assert details["out_of_distribution"]["elsewhere"]["average_precision"] > 0.99
     assert [file["path"] for file in manifests["classifier"]["outputs"]] == ["model.ftz"]
     assert manifests["domains"]["counts"]["sites_found"] == 10
     assert {row["site"][:4] for row in manifests["domains"]["details"]["sites"]} == {"good"}

@@ -86,6 +86,48 @@ def test_a_mistake_is_named_with_the_way_out(page: str, override: str, message: 
     assert message in refused(page, override)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "clean.filters.language.languages=[]",
+            "clean.filters.language: languages is empty: nothing could be kept; name at least",
+        ),
+        (
+            "clean.filters.language.languages=[English]",
+            "'English' is no code of a language that lid.176 knows; did you mean 'en' (",
+        ),
+        (
+            "clean.filters.language.languages=[en,EN]",
+            "'EN' is no code of a language that lid.176 knows; did you mean 'en' (English)?",
+        ),
+        ("clean.filters.language.languages=[eng_Latn]", "did you mean 'en' (English)?"),
+        ("clean.filters.language.languages=[German]", "did you mean 'de' (German)?"),
+        ("clean.filters.language.languages=[12]", "Input should be a valid string"),
+        ("clean.filters.language.languages=['%']", "'%' is no code of a language that lid.176 knows; its codes: af, als, am, "),
+        ("clean.filters.length={min_words: 9, max_words: 8}", "clean.filters.length: min_words=9 is above max_words=8: nothing"),
+        (
+            "clean.filters.words.min_mean_word_length=13",
+            "clean.filters.words: min_mean_word_length=13.0 is above max_mean_word_length=12.0: nothing could be kept",
+        ),
+        (
+            "classifier.validation_share=1",
+            "classifier: validation_share=1 holds all examples out: none is left to train on; set it",
+        ),
+        (
+            "classifier.examples=[]",
+            "classifier: examples is empty: there is nothing to train on; name at least one file or label",
+        ),
+    ],
+)
+def test_a_stage_that_could_keep_nothing_is_refused(override: str, message: str) -> None:
+    assert message in refused("curate/demo_web", f"stages.{override}")
+
+
+def test_languages_of_another_model_are_its_own() -> None:
+    load("curate/demo_web", ["stages.clean.filters.language={languages: [eng_Latn], model: own.bin}"])
+
+
 def test_overrides_reach_keys_that_the_page_leaves_at_their_default() -> None:
     recipe = load("train/demo", ["root=/elsewhere", "optimizer.beta2=0.99"])
     assert isinstance(recipe, TrainRecipe)

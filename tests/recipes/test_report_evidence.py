@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import open_at, scrolled, unfold
 from report_files import HOSTILE, change, write_table
 from report_page import Page
 from report_road import Road
@@ -41,6 +42,18 @@ def certificate(road: Road, hits: Any = HITS) -> Stage:
         "canaries_questions": {"verbatim": row, "numbers_changed": row | {"removed": 0.5, "removed_interval": [0.43, 0.57]}},
     }
     return road.finish(stage, {"items_hit": 2}, details=details)
+
+
+def test_all_figures_of_a_benchmark_fit_a_window(browser: Any, tmp_path: Path) -> None:
+    road = Road(tmp_path)
+    stage = certificate(road)
+    columns = "items questions with_options with_answer solutions too_short repetitive items_removed items_masked items_near"
+    row = dict.fromkeys(columns.split(), 12_345) | {"sha256": "ab" * 32}
+    change(stage.folder, details={"benchmarks": {"olympiad_problems": row}})
+    (tmp_path / "report.html").write_text(render("curate/x", road.folders))
+    open_at(browser, tmp_path / "report.html", 1280)
+    unfold(browser)
+    assert scrolled(browser, "datasets") == []
 
 
 def read_record(stage: Stage) -> Record:

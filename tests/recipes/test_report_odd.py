@@ -37,9 +37,11 @@ def test_ids_that_ranks_share_are_named(tmp_path: Path) -> None:
         counts=manifest["counts"] | {"duplicate_ids": 2},
         details=manifest["details"] | {"duplicate_ids": ["twin-1", "twin-2"]},
     )
-    told = render("train/demo", road.folders).split("Worth knowing")[1].split("</section>")[0].replace("\u00a0", " ")
+    text = render("train/demo", road.folders)
+    told = text.split("Worth knowing")[1].split("</section>")[0].replace("\u00a0", " ")
     assert "2 ids occur more than once" in told
     assert "<code>twin-1</code>" in told
+    assert {row[1] for row in Page(text).find_rows("duplicate ids")} == {"0", "2", "3"}  # among the other counts only how many
 
 
 def test_missing_stages_are_told_plainly(tmp_path: Path) -> None:

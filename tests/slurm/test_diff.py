@@ -74,7 +74,16 @@ def test_documents_and_tokens_are_told_by_stage(both: Path) -> None:
 
 def test_reasons_are_told_with_both_counts(both: Path) -> None:
     told = compare(page(both), page(both, LONGER))
-    assert told["reasons"] == [{"stage": "clean", "key": "length", "a": 1, "b": None}]
+    assert told["reasons"] == [{"stage": "clean", "key": "length", "a": 1, "b": 0}]
+
+
+def test_reasons_of_a_stage_that_only_one_has_are_told_with_its_absence(both: Path) -> None:
+    roads = ("--root", str(both / "runs"), f"{PAGE}/decontaminate", f"{PAGE}/clean")
+    [copy, leak] = compare(*roads)["reasons"]
+    assert copy == {"stage": "dedup", "key": "exact_duplicate", "a": 1, "b": None}
+    assert leak == {"stage": "decontaminate", "key": "contaminated", "a": 1, "b": None}
+    lines = [line.split() for line in say(*roads).output.splitlines()]
+    assert ["dedup", "(only", "a", "has", "it)", "exact_duplicate", "1", "0", "-1"] in lines
 
 
 def test_documents_that_only_one_keeps_are_told_with_why_the_other_dropped_them(both: Path) -> None:
@@ -125,6 +134,7 @@ def test_an_unfinished_page_is_compared_by_what_was_asked(both: Path) -> None:
     told = compare(page(both), page(both, "stages.extract.min_chars=9"))
     assert told["params"] == [{"stage": "extract", "key": "min_chars", "a": 200, "b": 9}]
     assert told["b"]["finished"] == 0
+    assert told["reasons"] == []
     assert told["documents"] is None
 
 

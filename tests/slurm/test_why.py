@@ -118,7 +118,39 @@ def test_an_id_that_several_files_have_is_found_in_all_of_them_and_with_its_file
         writer.write(Document(text="x", id=id_, metadata={}))
     writer.close()
     for asked, expected in (("1", made[:2]), ("<urn:uuid:1>", made[:2]), (made[1], made[1:2])):
-        assert [sighting.id for sighting in find(asked, [Shard(tmp_path / "00000.parquet", None)])] == expected
+        found, _ = find(asked, [Shard(tmp_path / "00000.parquet", None)])
+        assert [sighting.id for sighting in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "number", "shown"),
+    [
+        ("pm3", 3, ["pm3"]),
+        ("pm3#2", 3, ["pm3#2"]),
+        ("pm3#9", 3, []),
+        ("7", 2, ["<urn:uuid:7>@pages/a.jsonl"]),
+        ("7#2", 2, ["<urn:uuid:7>@pages/a.jsonl#2"]),
+        ("<urn:uuid:7>@pages/a.jsonl#2", 2, ["<urn:uuid:7>@pages/a.jsonl#2"]),
+        ("pm31", None, ["pm31"]),
+    ],
+)
+def test_an_id_that_came_several_times_is_told_with_all_of_them(
+    tmp_path: Path, asked: str, number: int | None, shown: list[str]
+) -> None:
+    documents = tmp_path / "runs" / "curate" / "x" / "read-0123456789ab" / "documents"
+    documents.mkdir(parents=True)
+    writer = ShardWriter(documents / "00000.parquet")
+    ids = ["pm3#3", "pm3", "pm31", "pm3#2", "<urn:uuid:7>@pages/a.jsonl", "<urn:uuid:7>@pages/a.jsonl#2"]
+    for id_ in ids:
+        writer.write(Document(text="x", id=id_, metadata={}))
+    writer.close()
+    manifest = {"page": "curate/x", "stage": "read", "do": "read", "counts": {"documents_in": 6, "duplicate_ids": 3}}
+    (documents.parent / "manifest.json").write_text(json.dumps(manifest))
+    told = json.loads(ask(tmp_path, asked, "--json").output)
+    assert (told["same_id"] and told["same_id"]["documents"]) == number
+    assert [fate["id"] for fate in told["documents"]] == shown
+    same = "3 documents came with this id; they were numbered: pm3, pm3#2, pm3#3\n"
+    assert (same in ask(tmp_path, asked).output) == (number == 3)
 
 
 def test_urls_are_compared_by_host_path_and_query() -> None:
@@ -143,7 +175,8 @@ def test_a_url_is_found_in_whichever_way_it_is_written(tmp_path: Path, one: str,
         writer.write(Document(text="", id=str(number), metadata={"url": url}))
     writer.close()
     assert plain_part(other)
-    assert [sighting.id for sighting in find(other, [Shard(tmp_path / "00000.parquet", None)])] == ["1"]
+    found, _ = find(other, [Shard(tmp_path / "00000.parquet", None)])
+    assert [sighting.id for sighting in found] == ["1"]
 
 
 def test_an_impossible_url_is_no_mistake(dataset: Path) -> None:
