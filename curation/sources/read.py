@@ -229,11 +229,9 @@ class ReadSource(BaseReader):
             if ours not in columns and ours in row:
                 fields[ours] = row[ours]
         given = fields.pop("id", None)
-        if isinstance(given, dict | list):
-            self._unreadable("bad_id", file)
-            return None
-        if any(isinstance(fields.get(key), bytes) for key in ("url", "date")):
-            self._unreadable("invalid_utf8", file)
+        is_broken = any(isinstance(fields.get(key), bytes) for key in ("url", "date"))
+        if is_broken or isinstance(given, dict | list):
+            self._unreadable("invalid_utf8" if is_broken else "bad_id", file)
             return None
         identity = self._ids.of_row(given.hex() if isinstance(given, bytes) else given, file, index)
         metadata = {key: None if fields.get(key) is None else str(fields[key]) for key in ("url", "date")}

@@ -1,3 +1,3 @@
 """Manifests become one static HTML page."""
 
-VERSION = 4
+VERSION = 5
