@@ -1,6 +1,5 @@
 """Goes through the documents of clusters, the most wanted first: kept, or dropped for one that is kept."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from curation.dedup.shingles import Numbers, compiled
+from curation.dedup.shingles import Numbers, fastest
 
 REASONS = ["exact", "near", "url"]
 EXACT, NEAR, URL = range(len(REASONS))
@@ -36,7 +35,7 @@ def decide(members: pa.Table, pairs: pa.Table | None) -> Decided:
     target, reason = np.full(len(members), -1), np.zeros(len(members), np.int8)
     jaccard = np.full(len(members), np.nan)
     is_old = members["is_old"].to_numpy()
-    _go_through()(text, url, is_old, starts, other[order], similar[order], target, reason, jaccard)
+    fastest(go_through, "go_through")(text, url, is_old, starts, other[order], similar[order], target, reason, jaccard)
     half = len(one) // 2
     return Decided(target, reason, jaccard, _copies(members["id"], text), first[np.stack([one[:half], other[:half]], axis=1)])
 
@@ -88,12 +87,3 @@ def go_through(
                 by_text[own] = doc
             if by_url[url[doc]] < 0 and url[doc] >= 0:
                 by_url[url[doc]] = doc
-
-
-def _go_through() -> Callable[..., None]:
-    if not compiled():
-        return go_through
-    from curation.dedup import kernels
-
-    found: Callable[..., None] = kernels.go_through
-    return found

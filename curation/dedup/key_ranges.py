@@ -6,6 +6,7 @@ one width hold about as many rows each.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.dedup.shingles import MULTIPLIER, Hashes, Numbers, compiled
+from curation.dedup.shingles import MULTIPLIER, Hashes, Numbers, fastest
 
 NUM_KEYS = 1 << 64
 ROWS_PER_GROUP = 16_384  # a part of a rank (curation/parts.py) has some 60 groups of bands: a range of keys touches few
@@ -23,11 +24,7 @@ BYTES_PER_RANGE = 128_000_000  # read at a time: about a fifth of what sorting a
 
 def key_order(keys: Hashes) -> Numbers:
     """Where the keys are, from the smallest to the largest; equal ones in the order in which they came."""
-    if not compiled():
-        return np.argsort(keys, kind="stable")
-    from curation.dedup import kernels
-
-    found: Numbers = kernels.order_of(keys)
+    found: Numbers = fastest(partial(np.argsort, kind="stable"), "order_of")(keys)
     return found
 
 

@@ -1,6 +1,5 @@
 """Shingles of chosen documents, read from the files that ranks left: for the exact check of candidate pairs."""
 
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from curation.dedup.shingles import Hashes, Numbers, Shingles, compiled, jaccard
+from curation.dedup.shingles import Hashes, Numbers, Shingles, fastest, jaccard
 
 START_BITS = np.uint64(40)  # of a place: where in its file the shingles begin; the file's number is above them
 
@@ -24,7 +23,8 @@ def similarities(files: list[Path], one: Hashes, other: Hashes) -> npt.NDArray[n
     wanted = np.unique(np.concatenate([one, other]))
     packed, starts = _gather(files, wanted)
     pairs = np.searchsorted(wanted, one), np.searchsorted(wanted, other)
-    return _compare()(packed, starts, *pairs)
+    found: npt.NDArray[np.float64] = fastest(_compare_by_numpy, "compare_sets")(packed, starts, *pairs)
+    return found
 
 
 def _gather(files: list[Path], wanted: Hashes) -> tuple[Shingles, Numbers]:
@@ -35,8 +35,9 @@ def _gather(files: list[Path], wanted: Hashes) -> tuple[Shingles, Numbers]:
     sizes = [_open(files[number])[start[part]].astype(np.int64) for number, part in parts.items()]
     bounds = np.cumsum(np.concatenate([np.zeros(1, np.int64), *sizes]))
     packed = np.empty(bounds[-1], np.uint32)
+    fill = fastest(_copy_by_numpy, "copy_sorted")
     for number, part in parts.items():
-        _copy()(_open(files[number]), start[part], packed, bounds[part.start : part.stop + 1])
+        fill(_open(files[number]), start[part], packed, bounds[part.start : part.stop + 1])
     return packed, bounds
 
 
@@ -44,27 +45,9 @@ def _open(file: Path) -> Shingles:
     return np.asarray(np.memmap(file, np.uint32, "r"))
 
 
-def _copy() -> Callable[[Shingles, Numbers, Shingles, Numbers], None]:
-    if not compiled():
-        return _copy_by_numpy
-    from curation.dedup import kernels
-
-    found: Callable[[Shingles, Numbers, Shingles, Numbers], None] = kernels.copy_sorted
-    return found
-
-
 def _copy_by_numpy(data: Shingles, begins: Numbers, packed: Shingles, bounds: Numbers) -> None:
     for begin, (at, end) in zip(begins.tolist(), pairwise(bounds.tolist()), strict=True):
         packed[at:end] = np.sort(data[begin + 1 : begin + 1 + end - at])
-
-
-def _compare() -> Callable[[Shingles, Numbers, Numbers, Numbers], npt.NDArray[np.float64]]:
-    if not compiled():
-        return _compare_by_numpy
-    from curation.dedup import kernels
-
-    found: Callable[[Shingles, Numbers, Numbers, Numbers], npt.NDArray[np.float64]] = kernels.compare_sets
-    return found
 
 
 def _compare_by_numpy(packed: Shingles, starts: Numbers, one: Numbers, other: Numbers) -> npt.NDArray[np.float64]:

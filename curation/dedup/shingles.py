@@ -8,8 +8,10 @@ Shingles and signatures have 32 bits: two of a document's 600 shingles share the
 
 import importlib.util
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +60,16 @@ def fold(hashes: Hashes) -> Hashes:  # (n, ...) -> (...)
 def compiled() -> bool:
     """Whether kernels can run; where not, plain numpy does the same."""
     return importlib.util.find_spec("numba") is not None
+
+
+def fastest(plain: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function of that name in kernels.py, or its plain twin where numba is not installed."""
+    if not compiled():
+        return plain
+    from curation.dedup import kernels
+
+    found: Callable[..., Any] = getattr(kernels, name)
+    return found
 
 
 @cache
