@@ -32,7 +32,7 @@ VERSIONS = {
     "score": 2,
     "discover_domains": 1,
     "choose_threshold": 2,
-    "dedup_signatures": 4,
+    "dedup_signatures": 5,
     "dedup_candidates": 2,
     "dedup_pairs": 2,
     "dedup_clusters": 2,

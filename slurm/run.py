@@ -197,8 +197,11 @@ class Runner:
     @property
     def pool(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            from curation.ranks import environment
+
             # spawn: workers are this process' own children and die with it, which a fork server's would not
             context = multiprocessing.get_context("spawn")
+            os.environ.update(environment())
             workers = self.cluster.curation_workers
             self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(os.getpid(),))
         return self._pool

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from curation.ranks import environment
+
 Work = Callable[[], Any]
 
 
@@ -85,6 +87,7 @@ def compare(
 
 def measure(way: Way) -> Measured:
     """Runs a way in a fresh process on one core. What it says on stderr is shown only if it fails."""
+    os.environ.update(environment())
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
     with tempfile.NamedTemporaryFile("r", errors="replace") as said:

@@ -47,12 +47,12 @@ def candidates_of(bands: pa.Table, num_own: int) -> tuple[pa.Table, int]:
     file = bands["file"].to_numpy()
     place = places(file, bands["start"].to_numpy())
     is_new = file < num_own
-    order = np.lexsort((place, is_new, text, key))  # an old copy of a text comes first and stands for it
-    order = order[_first_of((key[order], text[order]))]
-    order = order[np.lexsort((text[order], wanted[order], is_new[order], key[order]))]
+    sizes = np.diff(np.flatnonzero(np.r_[_first_of((key,)), True]))
+    is_simple = np.repeat(sizes <= NUM_NEIGHBOURS + 1, sizes) & is_new.all()  # all meet all: copies and order do not matter
+    order = np.r_[np.flatnonzero(is_simple), _most_wanted_first(np.flatnonzero(~is_simple), key, text, wanted, is_new)]
     pairs, num_large = pairs_in_buckets(key[order])
     pairs = order[pairs]
-    pairs = pairs[is_new[pairs].any(axis=1)]
+    pairs = pairs[is_new[pairs].any(axis=1) & (text[pairs[:, 0]] != text[pairs[:, 1]])]
     turned = text[pairs[:, 0]] > text[pairs[:, 1]]
     pairs[turned] = pairs[turned][:, ::-1]
     one, other = text[pairs[:, 0]], text[pairs[:, 1]]
@@ -62,8 +62,17 @@ def candidates_of(bands: pa.Table, num_own: int) -> tuple[pa.Table, int]:
     return pa.table([pa.array(column[new]) for column in columns], schema=CANDIDATE_SCHEMA), num_large
 
 
+def _most_wanted_first(rows: Numbers, key: Hashes, text: Hashes, wanted: Hashes, is_new: npt.NDArray[np.bool_]) -> Numbers:
+    """One of these rows for each text of a bucket, bucket by bucket. Of copies an old one, else the most wanted one stands for
+    the text; old ones are more wanted than all others."""
+    rows = rows[np.lexsort((wanted[rows], is_new[rows], text[rows], key[rows]))]
+    rows = rows[_first_of((key[rows], text[rows]))]
+    ordered: Numbers = rows[np.lexsort((text[rows], wanted[rows], is_new[rows], key[rows]))]
+    return ordered
+
+
 def _shared(keys: Hashes) -> Numbers:
-    """Where the keys are that occur more than once: most do not."""
+    """Where the keys are that occur more than once (most do not), by key."""
     order = np.argsort(keys, kind="stable")
     same = keys[order][1:] == keys[order][:-1]
     shared: Numbers = order[np.r_[False, same][: len(keys)] | np.r_[same, False][: len(keys)]]

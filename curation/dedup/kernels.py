@@ -3,41 +3,13 @@
 from typing import Any
 
 import numpy as np
-from numba import uint32, uint64
+from numba import uint32
 
 from curation.compiled import njit
 from curation.dedup import decisions
-from curation.dedup.shingles import HALF, Hashes, Numbers
-
-BYTE = np.uint64(255)
+from curation.dedup.shingles import Numbers
 
 go_through = njit(cache=True)(decisions.go_through)
-
-
-@njit(cache=True)
-def order_of(keys: Hashes) -> Numbers:
-    """As numpy's stable argsort, in a third of its time: by the four upper bytes, the lowest of them first, then where these
-    are the same."""
-    counts = np.zeros((4, 256), np.int64)
-    for i in range(len(keys)):
-        for place in range(4):
-            counts[place, keys[i] >> uint64(32 + 8 * place) & BYTE] += 1
-    order, other = np.arange(len(keys)), np.empty(len(keys), np.int64)
-    now, moved = keys.copy(), np.empty(len(keys), np.uint64)
-    for place in range(4):
-        at, shift = np.cumsum(counts[place]) - counts[place], uint64(32 + 8 * place)
-        for i in range(len(now)):
-            to = at[now[i] >> shift & BYTE]
-            at[now[i] >> shift & BYTE] += 1
-            moved[to], other[to] = now[i], order[i]
-        now, moved, order, other = moved, now, other, order
-    first = 0
-    for i in range(1, len(now) + 1):
-        if i == len(now) or now[i] >> HALF != now[first] >> HALF:
-            if i > first + 1:
-                order[first:i] = order[first:i][np.argsort(now[first:i], kind="mergesort")]
-            first = i
-    return order
 
 
 @njit(cache=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from curation.ranks import finished_ranks, num_ranks
+from curation.ranks import environment, finished_ranks, num_ranks
 from pretrain.ledger import INDEX
 from recipes import exits
 from recipes.stage import LOGS, Stage, is_finished, read_stage
@@ -149,7 +149,7 @@ class Node:
             while waiting and len(working) < self.slurm.cpu.processes:
                 rank = waiting.pop(0)
                 command = [*program(self.cluster), "-m", "curation.pipeline", str(self.stage.folder), "--rank", str(rank)]
-                working[rank] = start(command, {}, self._rank_log(rank))
+                working[rank] = start(command, environment(), self._rank_log(rank))
             self.children = list(working.values())
             wait(self.children, self.asked)
             for rank in [rank for rank, child in working.items() if child.poll() is not None]:
