@@ -5,8 +5,6 @@ answer; an answer alone never contaminates. A worked solution of some length con
 counted, and a benchmark of which nothing could be found is an error.
 """
 
-import gzip
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
 
 from curation.decontaminate.math_token_hashes import find_hashes
 from curation.decontaminate.math_tokens import find_tokens, normalise
+from curation.sources.unpack import DAMAGE, UTF8_MARK, ForeignFile, unpacked
 from recipes.schema import DecontaminateStage
 
 QUESTION_KEYS = ("question", "problem", "prompt", "input", "instruction", "query", "text")
@@ -48,20 +46,14 @@ class Part:
 
 
 def read_items(benchmark: str, path: Path) -> Iterator[Item]:
-    """Items of a jsonl file, plain, .gz or .zst."""
-    if not path.is_file():
-        raise ValueError(f"benchmark {benchmark!r}: there is no file {path}; nothing can be decontaminated against it")
-    if path.suffix == ".zst":
-        content = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(path.read_bytes())).read()
-    else:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    """Items of a jsonl file, plain or packed by gzip or zstd."""
     num = 0
-    for number, line in enumerate(content.splitlines(), 1):
+    for number, line in enumerate(_content(benchmark, path).splitlines(), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)  # accepts NaN, which real files hold
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise ValueError(f"benchmark {benchmark!r}: {path}, line {number} is not JSON ({error}); mend the file") from error
         yield _item(benchmark, path, number, record)
         num += 1
@@ -69,8 +61,28 @@ def read_items(benchmark: str, path: Path) -> Iterator[Item]:
         raise ValueError(f"benchmark {benchmark!r}: {path} is empty; nothing can be decontaminated against it")
 
 
+def _content(benchmark: str, path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError(f"benchmark {benchmark!r}: there is no file {path}; nothing can be decontaminated against it")
+    with open(path, "rb") as file:
+        try:
+            return unpacked(file).read().removeprefix(UTF8_MARK)
+        except ForeignFile as foreign:
+            what = foreign.kind.replace("_", " ")
+            raise ValueError(f"benchmark {benchmark!r}: {path} is a {what}; write it as jsonl, plain, .gz or .zst") from None
+        except DAMAGE as error:
+            raise ValueError(
+                f"benchmark {benchmark!r}: {path} is damaged or cut off ({error}), and what is behind would not be looked for; "
+                "fetch it again"
+            ) from error
+
+
 def _item(benchmark: str, path: Path, number: int, record: Any) -> Item:
-    fields = {key.lower(): value for key, value in record.items()} if isinstance(record, dict) else {}
+    if not isinstance(record, dict):
+        raise ValueError(
+            f"benchmark {benchmark!r}: {path}, line {number} is not an object but a {type(record).__name__}; write one item a line"
+        )
+    fields = {key.lower(): value for key, value in record.items()}
     questions = [fields[key] for key in QUESTION_KEYS if isinstance(fields.get(key), str) and fields[key].strip()]
     if not questions:
         raise ValueError(

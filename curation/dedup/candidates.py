@@ -16,6 +16,7 @@ from curation.dedup.shingle_file import places
 from curation.dedup.shingles import Hashes, Numbers, fold
 
 NUM_NEIGHBOURS = 64  # buckets up to this size (+1) are compared whole
+NUM_SIMPLE = 4  # buckets up to this size are not looked through for copies of one text
 NUM_FIRST = 32  # in larger ones every text is also compared with the most wanted ones
 CANDIDATE_SCHEMA = pa.schema([(name, pa.uint64()) for name in ("pair", "one", "other", "one_place", "other_place")])
 
@@ -47,8 +48,7 @@ def candidates_of(bands: pa.Table, num_own: int) -> tuple[pa.Table, int]:
     file = bands["file"].to_numpy()
     place = places(file, bands["start"].to_numpy())
     is_new = file < num_own
-    sizes = np.diff(np.flatnonzero(np.r_[_first_of((key,)), True]))
-    is_simple = np.repeat(sizes <= NUM_NEIGHBOURS + 1, sizes) & is_new.all()  # all meet all: copies and order do not matter
+    is_simple = _are_simple(key, is_new)
     order = np.r_[np.flatnonzero(is_simple), _most_wanted_first(np.flatnonzero(~is_simple), key, text, wanted, is_new)]
     pairs, num_large = pairs_in_buckets(key[order])
     pairs = order[pairs]
@@ -60,6 +60,14 @@ def candidates_of(bands: pa.Table, num_own: int) -> tuple[pa.Table, int]:
     new = np.unique(pair, return_index=True)[1]
     columns = (pair, one, other, place[pairs[:, 0]], place[pairs[:, 1]])
     return pa.table([pa.array(column[new]) for column in columns], schema=CANDIDATE_SCHEMA), num_large
+
+
+def _are_simple(key: Hashes, is_new: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Marks the rows of buckets so small that they are compared as they are, copies included: most of all rows. Which member is
+    old or more wanted does not matter there. `key` is sorted."""
+    starts = np.flatnonzero(_first_of((key,)))
+    sizes = np.diff(np.r_[starts, len(key)])
+    return np.repeat((sizes <= NUM_SIMPLE) & np.logical_and.reduceat(is_new, starts), sizes)
 
 
 def _most_wanted_first(rows: Numbers, key: Hashes, text: Hashes, wanted: Hashes, is_new: npt.NDArray[np.bool_]) -> Numbers:

@@ -46,7 +46,7 @@ DOCUMENT_SCHEMA = pa.schema(
         ("start", pa.uint64()),
     ]
 )
-BAND_SCHEMA = pa.schema([pa.field(name, pa.uint64(), nullable=False) for name in ("key", "text", "wanted", "start")])
+BAND_SCHEMA = pa.schema([(name, pa.uint64()) for name in ("key", "text", "wanted", "start")])
 URL_SCHEMA = pa.schema([("url", pa.uint64()), ("text", pa.uint64())])
 _DATE = re.compile(r"(\d{4})(?:[-/]?(\d\d)(?:[-/]?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d))?)?)?)?(?!\d)")
 _TRACKING = re.compile(r"utm_\w+|fbclid|gclid|sessionid|phpsessid|jsessionid")  # `sid` is some sites' story, `ref` a place

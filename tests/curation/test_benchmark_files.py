@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import pytest
 import zstandard
 
 from curation.decontaminate.benchmarks import read_items
@@ -27,3 +28,38 @@ def test_gzip_zstd_and_the_keys_of_real_benchmarks_are_read(tmp_path: Path) -> N
             ("line 5", "Q"),
             ("line 7", "Write."),
         ]
+
+
+def test_packed_files_of_several_pieces_are_read_whole(tmp_path: Path) -> None:
+    halves = [b"".join(b'{"question": "%d"}\n' % number for number in range(first, first + 10)) for first in (0, 10)]
+    (tmp_path / "a.zst").write_bytes(b"".join(map(zstandard.ZstdCompressor().compress, halves)))
+    (tmp_path / "a.gz").write_bytes(b"".join(map(gzip.compress, halves)))
+    for name in ("a.zst", "a.gz"):
+        assert [item.question for item in read_items("a", tmp_path / name)] == [str(number) for number in range(20)]
+
+
+def damaged() -> dict[str, tuple[bytes, str]]:
+    item = b'{"question": "What is the sum of the first ten primes?"}\n' * 200
+    pieces = zstandard.ZstdCompressor().compress(item)
+    open_end = zstandard.ZstdCompressor().compressobj()
+    flushed = open_end.compress(item) + open_end.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    return {
+        "cut.zst": (pieces + pieces[:-20], "damaged or cut off"),
+        "without_an_end.zst": (flushed, "damaged or cut off"),
+        "cut.gz": (gzip.compress(item)[:-20], "damaged or cut off"),
+        "flipped.gz": (gzip.compress(item)[:20] + b"\xff" * 20, "damaged or cut off"),
+        "utf16.jsonl": (item.decode().encode("utf-16"), "utf16 text"),
+        "zip.jsonl": (b"PK\x03\x04", "zip archive"),
+        "latin1.jsonl": (b'{"question": "caf\xe9"}\n', "line 1 is not JSON"),
+        "array.jsonl": (b'[{"question": "one"}, {"question": "two"}]', "a list; write one item a line"),
+    }
+
+
+@pytest.mark.parametrize("name", damaged())
+def test_a_file_that_cannot_be_read_whole_is_named_with_the_way_out(name: str, tmp_path: Path) -> None:
+    content, problem = damaged()[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=problem) as raised:
+        list(read_items("gsm8k", tmp_path / name))
+    assert "benchmark 'gsm8k'" in str(raised.value)
+    assert str(tmp_path / name) in str(raised.value)

@@ -13,7 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from curation.dedup import ReadClusters, cluster_parts, components, key_ranges
-from curation.dedup.candidates import NUM_FIRST, NUM_NEIGHBOURS, pairs_in_buckets
+from curation.dedup import candidates as candidates_module
+from curation.dedup.candidates import NUM_FIRST, NUM_NEIGHBOURS, candidates_of, pairs_in_buckets
 from curation.dedup.components import find_components
 from curation.dedup.drops import RankDrops
 from curation.dedup.key_ranges import NUM_KEYS, SortedFiles, SortedWriter, key_order
@@ -193,3 +194,26 @@ def test_buckets_up_to_the_limit_are_compared_whole_and_larger_ones_with_the_mos
     assert all(first < second < 300 for first, second in found)
     assert {(a, b) for a in range(NUM_FIRST) for b in range(a + 1, 300)} <= found
     assert {(i, i + NUM_NEIGHBOURS) for i in range(300 - NUM_NEIGHBOURS)} <= found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_buckets_are_compared_alike_with_and_without_looking_for_copies(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    num, num_texts = int(rng.integers(0, 400)), int(rng.integers(1, 200))
+    text = rng.integers(0, num_texts, num).astype(np.uint64)
+    columns = {
+        "key": rng.integers(0, rng.integers(1, 300), num).astype(np.uint64),
+        "text": text,
+        "wanted": text % np.uint64(7),
+        "start": np.arange(num, dtype=np.uint64),
+        "file": rng.integers(0, 3, num).astype(np.uint32),
+    }
+    bands = pa.table({name: pa.array(column) for name, column in columns.items()})
+    num_own = int(rng.integers(1, 4))  # of 3 files
+    found, num_large = candidates_of(bands, num_own)
+    monkeypatch.setattr(candidates_module, "NUM_SIMPLE", 0)
+    wanted, num_large_wanted = candidates_of(bands, num_own)
+    names = ["pair", "one", "other"]
+    assert found.select(names).equals(wanted.select(names))
+    assert num_large == num_large_wanted
+    assert not len(found) or (found["one"].to_numpy() < found["other"].to_numpy()).all()
