@@ -6,6 +6,7 @@ counted, and a benchmark of which nothing could be found is an error.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ OPTION_KEYS = ("options", "choices")
 ANSWER_KEYS = ("answer", "final_answer", "target", "label", "correct")
 SOLUTION_KEYS = ("solution", "rationale", "explanation", "answer")  # GSM8K's answer is one
 COUNTS = ("items", "questions", "with_options", "with_answer", "solutions", "too_short", "repetitive")
+LETTERS = "ABCDEFGHIJ"
+LETTERED = re.compile(r"\W*[A-Ja-j]\W")
 ID_KEYS = ("unique_id", "id", "idx", "index", "uid")
 
 
@@ -80,7 +83,7 @@ def _content(benchmark: str, path: Path) -> bytes:
 def _item(benchmark: str, path: Path, number: int, record: Any) -> Item:
     if not isinstance(record, dict):
         raise ValueError(
-            f"benchmark {benchmark!r}: {path}, line {number} is not an object but a {type(record).__name__}; write one item a line"
+            f"benchmark {benchmark!r}: {path}, line {number} is no object but a {type(record).__name__}; write one item a line"
         )
     fields = {key.lower(): value for key, value in record.items()}
     questions = [fields[key] for key in QUESTION_KEYS if isinstance(fields.get(key), str) and fields[key].strip()]
@@ -135,7 +138,8 @@ class Benchmarks:
             counts[question.name if question else "too_short"] += 1
             solution = self._solution(item)
             counts["solutions"] += solution is not None
-            self.parts += [part for part in (question, solution) if part]
+            labelled = self._labelled(question) if question else None
+            self.parts += [part for part in (question, labelled, solution) if part]
         self.counts[name] = counts
         if counts["too_short"] == counts["items"] and not counts["solutions"]:
             raise ValueError(
@@ -160,6 +164,14 @@ class Benchmarks:
         if "answer" in self.params.parts and item.answer:
             texts["with_answer"] = f"{item.question}\n{item.answer}"
         return texts
+
+    def _labelled(self, question: Part) -> Part | None:
+        """A short question's options once more with letters before them, as tests print them: these are words too."""
+        options = question.item.options.split("\n")
+        if question.name != "with_options" or len(options) > len(LETTERS) or LETTERED.match(options[0]):
+            return None
+        lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+        return Part(question.item, question.name, "\n".join([question.item.question, *lines]))
 
     def _can_be_told(self, text: str) -> bool:
         """Whether a text is more than a few common words: "Which of the following are true" is on many pages."""

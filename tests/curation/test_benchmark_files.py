@@ -8,6 +8,8 @@ import pytest
 import zstandard
 
 from curation.decontaminate.benchmarks import read_items
+from curation.decontaminate.detector import Detector
+from recipes.schema import DecontaminateStage
 
 
 def test_gzip_zstd_and_the_keys_of_real_benchmarks_are_read(tmp_path: Path) -> None:
@@ -63,3 +65,16 @@ def test_a_file_that_cannot_be_read_whole_is_named_with_the_way_out(name: str, t
         list(read_items("gsm8k", tmp_path / name))
     assert "benchmark 'gsm8k'" in str(raised.value)
     assert str(tmp_path / name) in str(raised.value)
+
+
+@pytest.mark.parametrize(("form", "bring_letters"), [("{}", 0), ("{letter}. {}", 0), ("({letter}) {}", 0), ("{letter}. {}", 1)])
+def test_options_are_found_with_and_without_letters_before_them(form: str, bring_letters: int, tmp_path: Path) -> None:
+    question, options = "Find the quotient of 5.04/0.7", ["72", "0.72", "0.072", "7.2"]
+    lettered = [f"{letter}) {option}" for letter, option in zip("ABCD", options, strict=True)]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"question": question, "options": lettered if bring_letters else options}))
+    params = {"do": "decontaminate", "benchmarks": {"a": "a.jsonl"}}
+    detector = Detector.of({"a": tmp_path / "a.jsonl"}, DecontaminateStage.model_validate(params))
+    lines = [form.format(option, letter=letter) for letter, option in zip("ABCD", options, strict=True)]
+    host = "This page is about something else, namely gardens. "
+    [found] = detector.find(["\n".join([host, question, *lines, host])])
+    assert "remove" in {finding.tier for finding in found}

@@ -282,7 +282,7 @@ def test_what_is_found_does_not_depend_on_the_documents_around(benchmarks: dict[
             r"line 2 has no question: keys \['answer', 'id'\], wanted one of",
         ),
         ('{"question": "What is', "line 1 is not JSON"),
-        ('["a", "list"]', "line 1 is not an object but a list"),
+        ('["a", "list"]', "line 1 is no object but a list"),
         ('{"question": "Why?"}', "all 1 items of .* are too short"),
         ('{"question": "' + "0 1 " * 30 + '"}', "all n-grams of its items repeat one or two tokens"),
     ],
