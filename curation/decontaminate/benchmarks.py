@@ -1,8 +1,8 @@
 """Benchmark files, and what of their items documents are compared with.
 
 An item is its question. One that is too short to be told from other text is taken together with its options, else with its
-answer; an answer alone never contaminates. A worked solution of some length contaminates alone. Items that stay too short are
-counted, and a benchmark of which nothing could be found is an error.
+answer, or its solution where that is all there is; an answer alone never contaminates. A worked solution of some length
+contaminates alone. Items that stay too short are counted, and a benchmark of which nothing could be found is an error.
 """
 
 import json
@@ -161,8 +161,8 @@ class Benchmarks:
         texts = {"questions": item.question}
         if "options" in self.params.parts and item.options:
             texts["with_options"] = f"{item.question}\n{item.options}"
-        if "answer" in self.params.parts and item.answer:
-            texts["with_answer"] = f"{item.question}\n{item.answer}"
+        if "answer" in self.params.parts and (answer := item.answer or item.solution):
+            texts["with_answer"] = f"{item.question}\n{answer}"
         return texts
 
     def _labelled(self, question: Part) -> Part | None:

@@ -78,3 +78,13 @@ def test_options_are_found_with_and_without_letters_before_them(form: str, bring
     host = "This page is about something else, namely gardens. "
     [found] = detector.find(["\n".join([host, question, *lines, host])])
     assert "remove" in {finding.tier for finding in found}
+
+
+def test_a_short_question_without_answer_is_found_with_its_solution(tmp_path: Path) -> None:
+    item = {"problem": "Evaluate $(-125)^{4/3}$.", "solution": "Since $-125 = (-5)^3$, it is $(-5)^4 = \\boxed{625}$."}
+    (tmp_path / "a.jsonl").write_text(json.dumps(item))
+    params = {"do": "decontaminate", "benchmarks": {"a": "a.jsonl"}}
+    detector = Detector.of({"a": tmp_path / "a.jsonl"}, DecontaminateStage.model_validate(params))
+    host = "This page is about something else, namely gardens. "
+    together, apart = detector.find([f"{host}{item['problem']} {item['solution']} {host}", f"{host}{item['problem']} {host}"])
+    assert ([finding.tier for finding in together], apart) == (["remove"], [])
