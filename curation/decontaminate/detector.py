@@ -77,12 +77,12 @@ class Detector:
         self.counts = benchmarks.counts
         tokens = find_hashes([part.text for part in self.parts])
         self.index = BenchmarkIndex(tokens, self.params.ngram)
-        self.outlines = OutlineIndex(tokens, MAX_IN_ORDER_TOKENS)
+        is_solution = np.array([part.name == "solutions" for part in self.parts])
+        self.outlines = OutlineIndex(tokens, MAX_IN_ORDER_TOKENS, problems=~is_solution)
         self._num_numbers, self._num_words = (
             np.add.reduceat((self.index.hashes & mark) > 0, self.index.offsets[:-1], dtype=np.int32) for mark in (NUMBER, WORD)
         )
         self._max_absent = MAX_OTHER_NUMBERS * self._num_numbers
-        is_solution = np.array([part.name == "solutions" for part in self.parts])
         wanted = np.where(is_solution, self.params.min_solution_words, self.params.min_words)
         self._enough = np.minimum(wanted, self.index.exact_coverable)  # tokens that must be found
         self._limits = Limits(self._needed_in_order(is_solution), self._enough_in_order(), MIN_WORD_BITS * UNITS_PER_BIT)

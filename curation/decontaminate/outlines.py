@@ -58,14 +58,17 @@ def outlines_of(tokens: Tokens) -> Outlines:
 
 
 class OutlineIndex:
-    """`tokens` are the items', of at least SHORT tokens each. `weights` are the tokens', in UNITS_PER_BIT of a bit."""
+    """`tokens` are the items', of at least SHORT tokens each. `weights` are the tokens', in UNITS_PER_BIT of a bit; how many
+    problems hold a token is counted in the items that are `problems`, by default in all: not in solutions, which would make the
+    signs of their field seem common."""
 
-    def __init__(self, tokens: Tokens, max_tokens: int):
+    def __init__(self, tokens: Tokens, max_tokens: int, problems: Truths | None = None):
         self.hashes, _, self.offsets = outlines_of(tokens)
         self.lengths = np.diff(self.offsets).astype(np.int32)
         items = np.repeat(np.arange(len(self.lengths), dtype=np.int32), self.lengths)
         texts = numbers_of_texts(self.hashes, self.offsets)
-        self.weights = _with_forms(_weights(self.hashes, texts[items]), self.hashes, self.offsets)
+        counted = np.ones(len(items), np.bool_) if problems is None else problems[items]
+        self.weights = _with_forms(_weights(self.hashes, texts[items], counted), self.hashes, self.offsets)
         sums = np.r_[0, np.cumsum(self.weights, dtype=np.int64)]
         self.totals = np.diff(sums[self.offsets])
         ngrams = short_ngrams(self.hashes, self.offsets)
@@ -88,11 +91,12 @@ def _are_seeds(sharing: Numbers, items: Numbers, lengths: Numbers) -> Truths:
     return truths
 
 
-def _weights(tokens: Hashes, texts: Numbers) -> Numbers:
-    """Of every token of the items: how much it tells."""
+def _weights(tokens: Hashes, texts: Numbers, counts: Truths) -> Numbers:
+    """Of every token of the items: how much it tells, by those that count."""
     known, number = np.unique(tokens, return_inverse=True)
-    pairs = np.unique(number.astype(np.int64) * (int(texts.max()) + 1) + texts)
-    num_texts = np.bincount(pairs // (int(texts.max()) + 1), minlength=len(known))
+    texts = texts[counts]
+    pairs = np.unique(number[counts].astype(np.int64) * (int(texts.max(initial=0)) + 1) + texts)
+    num_texts = np.bincount(pairs // (int(texts.max(initial=0)) + 1), minlength=len(known))
     shares = _common_shares()
     imagined = np.array([shares.get(token, 0.1) for token in known.tolist()]) * IMAGINED_PROBLEMS / 100
     bits = np.log2((len(np.unique(texts)) + IMAGINED_PROBLEMS) / (num_texts + imagined))

@@ -46,6 +46,13 @@ def test_real_items_in_real_pages_are_found_and_clean_pages_are_kept(all_benchma
     assert set(tiers(all_benchmarks, planted)) == {"remove"}
 
 
+def test_confirmed_leaks_are_reported_among_all_items_of_their_benchmark(shared_data: Path) -> None:
+    pairs = read(shared_data / "peer-tests" / "contamination_human_clex.jsonl.gz")
+    assert len(pairs) == 15
+    whole = detector({"math500": shared_data / "benchmarks" / "math500.jsonl.gz"})
+    assert tiers(whole, [pair["train_problem"] for pair in pairs]).count("") <= 1
+
+
 def test_copies_that_published_pipelines_missed_are_removed_and_versions_of_items_reported(
     tmp_path: Path, shared_data: Path
 ) -> None:
