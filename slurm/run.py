@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from curation.ranks import environment, num_ranks
 from recipes.exits import INTERRUPTED
 from recipes.manifest import rank_file
 from recipes.schema import Cluster
@@ -141,8 +142,6 @@ class Runner:
             work.commands = commands(stage, self.cluster)
             self._start_next(work)
         elif stage.room == "curation":
-            from curation.ranks import num_ranks
-
             ranks = range(num_ranks(stage))
             work.ranks = [rank for rank in ranks if not rank_file(stage.folder, rank).is_file()]
         self.on_event("started", stage, "")
@@ -197,8 +196,6 @@ class Runner:
     @property
     def pool(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            from curation.ranks import environment
-
             # spawn: workers are this process' own children and die with it, which a fork server's would not
             context = multiprocessing.get_context("spawn")
             os.environ.update(environment())

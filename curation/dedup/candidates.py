@@ -65,8 +65,7 @@ def candidates_of(bands: pa.Table, num_own: int) -> tuple[pa.Table, int]:
 def _are_simple(key: Hashes, is_new: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Marks the rows of buckets so small that they are compared as they are, copies included: most of all rows. Which member is
     old or more wanted does not matter there. `key` is sorted."""
-    starts = np.flatnonzero(_first_of((key,)))
-    sizes = np.diff(np.r_[starts, len(key)])
+    starts, sizes = _buckets(key)
     return np.repeat((sizes <= NUM_SIMPLE) & np.logical_and.reduceat(is_new, starts), sizes)
 
 
@@ -87,6 +86,12 @@ def _shared(keys: Hashes) -> Numbers:
     return shared
 
 
+def _buckets(keys: Hashes) -> tuple[Numbers, Numbers]:
+    """Where the runs of equal keys begin, and how long they are."""
+    starts = np.flatnonzero(_first_of((keys,)))
+    return starts, np.diff(np.r_[starts, len(keys)])
+
+
 def _first_of(columns: tuple[Hashes, ...]) -> npt.NDArray[np.bool_]:
     """Marks the first of each run of equal rows."""
     first = np.zeros(len(columns[0]), np.bool_)
@@ -100,8 +105,7 @@ def pairs_in_buckets(keys: Hashes) -> tuple[Numbers, int]:
     """(pairs, 2) of members of a bucket, from sorted keys; the more wanted one first. And how many buckets were too large to be
     compared whole: a template shared by a million pages would make 5e11 pairs. There, each text meets its 64 neighbours in order
     and the 32 most wanted texts."""
-    starts = np.flatnonzero(_first_of((keys,)))
-    sizes = np.diff(np.r_[starts, len(keys)])
+    starts, sizes = _buckets(keys)
     made = [np.zeros((0, 2), np.int64)]
     left = np.repeat(starts + sizes, sizes) - np.arange(len(keys)) - 1  # members of its bucket behind each member
     for distance in range(1, NUM_NEIGHBOURS + 1):

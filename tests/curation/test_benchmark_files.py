@@ -67,13 +67,16 @@ def test_a_file_that_cannot_be_read_whole_is_named_with_the_way_out(name: str, t
     assert str(tmp_path / name) in str(raised.value)
 
 
+def detector_of(item: dict[str, object], path: Path) -> Detector:
+    path.write_text(json.dumps(item))
+    return Detector.of({"a": path}, DecontaminateStage(do="decontaminate", benchmarks={"a": str(path)}))
+
+
 @pytest.mark.parametrize(("form", "bring_letters"), [("{}", 0), ("{letter}. {}", 0), ("({letter}) {}", 0), ("{letter}. {}", 1)])
 def test_options_are_found_with_and_without_letters_before_them(form: str, bring_letters: int, tmp_path: Path) -> None:
     question, options = "Find the quotient of 5.04/0.7", ["72", "0.72", "0.072", "7.2"]
     lettered = [f"{letter}) {option}" for letter, option in zip("ABCD", options, strict=True)]
-    (tmp_path / "a.jsonl").write_text(json.dumps({"question": question, "options": lettered if bring_letters else options}))
-    params = {"do": "decontaminate", "benchmarks": {"a": "a.jsonl"}}
-    detector = Detector.of({"a": tmp_path / "a.jsonl"}, DecontaminateStage.model_validate(params))
+    detector = detector_of({"question": question, "options": lettered if bring_letters else options}, tmp_path / "a.jsonl")
     lines = [form.format(option, letter=letter) for letter, option in zip("ABCD", options, strict=True)]
     host = "This page is about something else, namely gardens. "
     [found] = detector.find(["\n".join([host, question, *lines, host])])
@@ -82,9 +85,7 @@ def test_options_are_found_with_and_without_letters_before_them(form: str, bring
 
 def test_a_short_question_without_answer_is_found_with_its_solution(tmp_path: Path) -> None:
     item = {"problem": "Evaluate $(-125)^{4/3}$.", "solution": "Since $-125 = (-5)^3$, it is $(-5)^4 = \\boxed{625}$."}
-    (tmp_path / "a.jsonl").write_text(json.dumps(item))
-    params = {"do": "decontaminate", "benchmarks": {"a": "a.jsonl"}}
-    detector = Detector.of({"a": tmp_path / "a.jsonl"}, DecontaminateStage.model_validate(params))
+    detector = detector_of(item, tmp_path / "a.jsonl")
     host = "This page is about something else, namely gardens. "
     together, apart = detector.find([f"{host}{item['problem']} {item['solution']} {host}", f"{host}{item['problem']} {host}"])
     assert ([finding.tier for finding in together], apart) == (["remove"], [])
