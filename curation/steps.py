@@ -11,10 +11,9 @@ from datatrove.pipeline.base import PipelineStep
 from curation.book import Book
 from curation.shards import ShardWriter, num_documents, read_shard
 from recipes.manifest import NUM_EXAMPLES, RankRecord, describe_files, output_files, write_rank
-from recipes.stage import report_progress
+from recipes.stage import SECONDS_BETWEEN_REPORTS, report_progress
 
 DOCUMENTS = "documents"
-PROGRESS_SECONDS = 0.3
 
 
 class Begin(PipelineStep):
@@ -69,7 +68,7 @@ class Progress(PipelineStep):
         for doc in data or ():
             done += 1
             num_chars += len(doc.text)
-            if time.monotonic() - reported > PROGRESS_SECONDS:
+            if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 reported = time.monotonic()
                 self._report(rank, done)
             yield doc

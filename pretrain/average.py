@@ -20,13 +20,12 @@ from pretrain.ending import Failed, SaveFailed
 from pretrain.tokens import check_held_out
 from recipes.manifest import publish, read_manifest
 from recipes.schema import AverageParams, Cluster, Member, Model, Parallelism, TrainParams
-from recipes.stage import Stage, read_stage, report_progress
+from recipes.stage import Progress, Stage, read_stage
 
 if TYPE_CHECKING:
     from pretrain.backend import Backend
     from pretrain.parallel import Layout
 
-SECONDS_BETWEEN_PROGRESS = 0.25
 log = logging.getLogger(__name__)
 
 
@@ -118,14 +117,7 @@ def run(stage: Stage) -> None:
 def _write(job: Job) -> None:
     from pretrain.checkpoint.mean import write_mean
 
-    last = 0.0
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_PROGRESS or done == total:
-            report_progress(job.stage.folder, 0, done, total, "tensors")
-            last = time.monotonic()
-
+    tell = Progress(job.stage.folder, 0, "tensors")
     weights = [member.weight for member in job.params.members]
     try:
         write_mean(job.stage.folder, list(zip(job.paths, weights, strict=True)), tell)

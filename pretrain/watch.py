@@ -13,9 +13,8 @@ from pretrain.guards import Alarm
 from pretrain.metrics import METRICS, ON_THE_WAY, SPEED, VALIDATION, Journal, finite, read_journal
 from pretrain.parallel import Layout
 from pretrain.preflight import Job
-from recipes.stage import report_progress
+from recipes.stage import Progress
 
-SECONDS_BETWEEN_PROGRESS = 0.25
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +67,7 @@ class Watch:
         self.validations = Journal(folder / VALIDATION, keep_to_step=step or -1)
         self.on_the_way = Journal(folder / ON_THE_WAY, keep_to_step=step)
         self.speed = Journal(folder / SPEED, keep_to_step=None)
-        self.last_progress = 0.0
+        self.progress = Progress(folder, 0, "steps")
         self.mirrors = observers.open_mirrors(job, step)
         length = ledger.read_index(folder).attended_length
         self.flops = {
@@ -91,10 +90,7 @@ class Watch:
         row = self.row(step, done)
         self.metrics.write(**row)
         self._mirror("train", row)
-        now = time.monotonic()
-        if now - self.last_progress >= SECONDS_BETWEEN_PROGRESS or step == self.job.params.steps:
-            report_progress(self.job.folder, 0, step, self.job.params.steps, "steps")
-            self.last_progress = now
+        self.progress(step, self.job.params.steps)
 
     def report(self, step: int, done: Outcome, peak_memory: int) -> None:
         """The speed of the steps since the last report. Memory in bytes: `peak_memory` of this process' device, and what this

@@ -25,6 +25,7 @@ BRANCH_POINTS = "branch_points"  # in a training stage's `run`: steps whose chec
 SCRIPT = ".sbatch"  # of a job that does it, beside the recipe
 DIES_WITH_PARENT = "MIDTRAIN_DIES_WITH_PARENT"  # set for children that must not outlive the command that started them
 PR_SET_PDEATHSIG = 1
+SECONDS_BETWEEN_REPORTS = 0.25
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ _FIRST: dict[Path, tuple[float, int]] = {}  # when this process first reported a
 
 def report_progress(folder: Path, rank: int, done: int, total: int | None, unit: str) -> None:
     """Leaves a rank's progress where the command line looks for it, with what a rate needs: `since` and `from`, of this process'
-    first report. Cheap, but callers limit it to a few times a second."""
+    first report. Takes a few milliseconds: ext4 writes a file out when it replaces another."""
     now = time.time()
     path = progress_file(folder, rank)
     since, first = _FIRST.get(path, (now, done))
@@ -185,6 +186,20 @@ def report_progress(folder: Path, rank: int, done: int, total: int | None, unit:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(orjson.dumps(record))
     os.replace(temporary, path)
+
+
+class Progress:
+    """Reports of one rank: a few times a second, however often it is called, and the last one."""
+
+    def __init__(self, folder: Path, rank: int, unit: str):
+        self._place = folder, rank
+        self._unit = unit
+        self._told = -SECONDS_BETWEEN_REPORTS
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if done == total or time.monotonic() - self._told >= SECONDS_BETWEEN_REPORTS:
+            report_progress(*self._place, done, total, self._unit)
+            self._told = time.monotonic()
 
 
 def progress_file(folder: Path, rank: int) -> Path:

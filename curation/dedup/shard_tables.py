@@ -11,7 +11,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles
-from recipes.stage import report_progress
+from recipes.stage import Progress
 
 
 class ReadShard(PipelineStep):
@@ -29,11 +29,12 @@ class ReadShard(PipelineStep):
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
         file = pq.ParquetFile(self.documents / f"{rank:05d}.parquet")
         self.book.count("documents_in", n=0)
+        report = Progress(self.stage, rank, "documents")
         for group in range(self.memory, file.num_row_groups):
             self.memory += 1
             self.book.count("documents_in", n=file.metadata.row_group(group).num_rows)
             yield file.read_row_group(group, use_threads=False).combine_chunks()
-            report_progress(self.stage, rank, self.book.counts["documents_in"], file.metadata.num_rows, "documents")
+            report(self.book.counts["documents_in"], file.metadata.num_rows)
 
 
 class ReadRanges(PipelineStep):
@@ -48,12 +49,12 @@ class ReadRanges(PipelineStep):
         self.memory = 0  # ranges that were read
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
-        files = SortedFiles(self.files)
+        files, report = SortedFiles(self.files), Progress(self.stage, rank, "ranges")
         ranges = list(files.ranges(rank, world_size))
         for low, high in ranges[self.memory :]:
             self.memory += 1
             yield files.read(low, high)
-            report_progress(self.stage, rank, self.memory, len(ranges), "ranges")
+            report(self.memory, len(ranges))
 
 
 def only_chunk(column: pa.ChunkedArray) -> pa.Array:
