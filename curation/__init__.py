@@ -32,7 +32,7 @@ VERSIONS = {
     "score": 2,
     "discover_domains": 1,
     "choose_threshold": 2,
-    "dedup_signatures": 5,
+    "dedup_signatures": 6,
     "dedup_candidates": 3,
     "dedup_pairs": 2,
     "dedup_clusters": 2,

@@ -104,12 +104,13 @@ def _shingle(words: Hashes, powers: Hashes, sums: Hashes, shingles: Any) -> None
 
 
 @njit(cache=True)
-def _smallest(shingles: Any, factor: Any, summand: Any) -> Any:
-    """Of whole STRIDEs: what an instruction does at once."""
-    smallest = LARGEST
+def _ends(shingles: Any, factor: Any, summand: Any) -> Any:
+    """The smallest and the largest value of a permutation, of whole STRIDEs: what an instruction does at once."""
+    smallest, largest = LARGEST, uint32(0)
     for i in range(len(shingles) // STRIDE * STRIDE):
-        smallest = min(smallest, uint32(factor * shingles[i] + summand))
-    return smallest
+        permuted = uint32(factor * shingles[i] + summand)
+        smallest, largest = min(smallest, permuted), max(largest, permuted)
+    return smallest, largest
 
 
 @njit(cache=True)
@@ -121,7 +122,7 @@ def sign_texts(data: Any, ends: Numbers, table: Any, powers: Hashes, a: Any, b: 
     keys, lengths, is_short = np.empty(num, np.uint64), np.empty(num, np.int64), np.zeros(num, np.bool_)
     packed = np.empty((ends[num] - ends[0]) // 2 + 2 * num + STRIDE, np.uint32)
     starts = np.zeros(num + 1, np.int64)
-    band_keys = np.zeros((num, num_bands), np.uint64)
+    band_keys, signature = np.zeros((num, num_bands), np.uint64), np.empty(2 * len(a), np.uint32)
     for i in range(num):
         num_words, keys[i] = _read(data, ends[i], ends[i + 1], table, words)
         lengths[i] = num_characters(data[ends[i] : ends[i + 1]])
@@ -133,9 +134,9 @@ def sign_texts(data: Any, ends: Numbers, table: Any, powers: Hashes, a: Any, b: 
             _shingle(words[:num_words], powers, sums[:count], packed[starts[i] + 1 : starts[i + 1]])
             shingles = packed[starts[i] + 1 : starts[i] + 1 + -(-count // STRIDE) * STRIDE]
             shingles[count:] = shingles[0]  # the next text takes this place
+            for k in range(len(a)):
+                signature[k], signature[len(a) + k] = _ends(shingles, a[k], b[k])
             for band in range(num_bands):
-                folded = NONE
                 for row in range(band * rows, (band + 1) * rows):
-                    folded = _mix(folded, _smallest(shingles, a[row], b[row]))
-                band_keys[i, band] = folded
+                    band_keys[i, band] = _mix(band_keys[i, band], signature[row])
     return keys, lengths, packed[: starts[num]], starts, band_keys, is_short
