@@ -37,7 +37,8 @@ class SortedWriter:
         self.path = path
         self.schema = schema
         self._key = schema.names[0]
-        self._pending: list[pa.Table] = []
+        self._keys: list[Hashes] = []  # (rows, keys a row)
+        self._rows: list[pa.Table] = []  # without keys
         self._num_bytes = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = path.with_name(f".{path.name}.tmp")
@@ -47,9 +48,14 @@ class SortedWriter:
         )
 
     def write(self, table: pa.Table) -> None:
-        if len(table):
-            self._pending.append(table)
-            self._num_bytes += table.nbytes
+        self.write_under(table[self._key].to_numpy()[:, None], table.drop_columns([self._key]))
+
+    def write_under(self, keys: Hashes, rows: pa.Table) -> None:
+        """Each row under each of its keys (rows, keys a row): as many in all calls."""
+        if len(rows):
+            self._keys.append(keys)
+            self._rows.append(rows)
+            self._num_bytes += keys.nbytes + keys.shape[1] * rows.nbytes
         if self._num_bytes >= BYTES_PER_RUN:
             self._flush()
 
@@ -59,11 +65,12 @@ class SortedWriter:
         self._temporary.replace(self.path)
 
     def _flush(self) -> None:
-        if self._pending:
-            table = pa.concat_tables(self._pending)
-            self._pending, self._num_bytes = [], 0
-            order = key_order(table[self._key].to_numpy())
-            self._file.write_table(table.take(order), row_group_size=ROWS_PER_GROUP)
+        if self._rows:
+            keys, rows = np.concatenate(self._keys), pa.concat_tables(self._rows).combine_chunks()
+            self._keys, self._rows, self._num_bytes = [], [], 0
+            order = key_order(keys.ravel())
+            columns = [pa.array(keys.ravel()[order]), *rows.take(order // keys.shape[1]).columns]
+            self._file.write_table(pa.table(columns, self.schema), row_group_size=ROWS_PER_GROUP)
 
 
 class SortedFiles:

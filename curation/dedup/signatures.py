@@ -156,8 +156,7 @@ class WriteSignatures(PipelineStep):
         self.book.count("characters_in", n=pc.sum(documents["length"]).as_py())
         writer.documents.write(documents)
         wanted = wanted_codes(documents, self.params.keep, self.sources)
-        rows = (np.repeat(column, self.params.num_bands) for column in (signed.keys, wanted, begins))
-        writer.bands.write(pa.table([pa.array(row) for row in (signed.band_keys.ravel(), *rows)], writer.bands.schema))
+        writer.bands.write_under(signed.band_keys, pa.table([signed.keys, wanted, begins], BAND_SCHEMA.names[1:]))
         if writer.urls is not None:
             writer.urls.write(documents.filter(documents["url"].is_valid()).select(["url", "text"]))
 
