@@ -8,6 +8,7 @@ knows the same benchmarks, once as it is by default and once with n-grams of que
 import gzip
 import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -209,8 +210,8 @@ def _share(removed: set[str], rows: list[dict[str, Any]]) -> float | None:
 
 
 def _leaks(size: Size, data: Path) -> Iterator[Comparison]:
-    """Training problems against the items that they leak, and items without a leak; people confirmed those of human_clex. And
-    files made of GSM8K's test items, against GSM8K."""
+    """Training problems against the items that they leak, beside items without a leak, and against all benchmarks; people
+    confirmed those of human_clex. And files made of GSM8K's test items, against GSM8K."""
     pairs = [{**row, "file": name} for name in LEAKS for row in _rows(data / "peer-tests" / f"contamination_{name}.jsonl.gz")]
     items = [{"id": i, "problem": pair["math500_problem"]} for i, pair in enumerate(pairs)]
     leaking = {item["problem"] for item in items}
@@ -218,8 +219,9 @@ def _leaks(size: Size, data: Path) -> Iterator[Comparison]:
     clean = [problem for problem in clean if problem not in leaking]  # of one project, leaked by another
     files = {"leaked": _write(size.scratch / "leaked.jsonl", items)}
     leaked = [{"id": f"{pair['file']}/{i}", "text": pair["train_problem"]} for i, pair in enumerate(pairs)]
-    leaked += [{"id": f"clean/{i}", "text": text} for i, text in enumerate(clean)]
-    yield _compare_leaks(size, files, leaked, "leaks")
+    beside = [{"id": f"clean/{i}", "text": text} for i, text in enumerate(clean)]
+    yield _compare_leaks(size, files, [*leaked, *beside], "leaks, against what they leak")
+    yield _compare_leaks(size, benchmark_files(size), leaked, "leaks, against all benchmarks")
     files = {"gsm8k_test": data / "benchmarks" / "gsm8k_test.jsonl.gz"}
     names = [name for name in (*DERIVED, "gsm8k_train") if (data / "cot" / f"{name}.jsonl.gz").is_file()]
     derived = [(name, row) for name in names for row in _rows(data / "cot" / f"{name}.jsonl.gz")[:300]]
@@ -229,8 +231,9 @@ def _leaks(size: Size, data: Path) -> Iterator[Comparison]:
 
 def _compare_leaks(size: Size, files: dict[str, Path], rows: list[dict[str, Any]], what: str) -> Comparison:
     """The part of an id before its slash is what the row is of."""
-    corpus = _write(size.scratch / f"{what.replace(' ', '_')}.jsonl", rows)
-    index = stock_index(size.scratch / f"datatrove-{what.replace(' ', '_')}", files, True)
+    name = re.sub(r"\W+", "_", what)
+    corpus = _write(size.scratch / f"{name}.jsonl", rows)
+    index = stock_index(size.scratch / f"datatrove-{name}", files, True)
 
     def judge(mine: Found, theirs: Found) -> dict[str, Any]:
         quality: dict[str, Any] = {}
