@@ -30,7 +30,6 @@ from recipes.stage import Stage, read_stage, write_stage
 PAGE = "curate/web_files"
 SEED = 5
 STAGES = ("extract", "clean", "math", "dedup", "decontaminate", "tokenize")
-MADE_PAGES = 3_000
 LEFT_OUT = "the road from text, and real pages, benchmarks, labels and tokenizer: name their folder with --data"
 
 
@@ -51,7 +50,7 @@ def comparisons(size: Size) -> Iterator[Comparison]:
 
 
 def _from_html(size: Size) -> Road:
-    pages = write_pages(size.scratch / "pages.jsonl.gz", size.data, size.or_else(MADE_PAGES))
+    pages = write_pages(size.scratch / "pages.jsonl.gz", size.data, size.documents)
     sources = f"sources={{pages: {{format: jsonl, path: {pages}, columns: {{text: html}}}}}}"
     return Road("html", (sources, *_common(size), "shards=1"), {str(pages): "jsonl"}, size.scratch / "road_html")
 

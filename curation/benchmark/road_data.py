@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from curation.sample.chrome import page_html
@@ -20,15 +21,15 @@ GOOD = (
 BAD = (("text/c4_demo.jsonl.gz", "text"), ("cot/instr_alpaca_en_demo.jsonl.gz", "output"))
 EXAMPLES_OF_A_FILE = 600
 EXAMPLE_CHARS = 4_000
-MADE_EXAMPLES = 2_000
+MADE_EXAMPLES, MADE_PAGES = 2_000, 3_000
 _MARKUPS = [name for name in MARKUPS if name != "none"]
 
 
-def write_pages(file: Path, data: Path | None, count: int) -> Path:
-    """One jsonl file of HTML pages: all of the data folder, or `count` made ones."""
+def write_pages(file: Path, data: Path | None, count: int | None) -> Path:
+    """One jsonl file of HTML pages, of the data folder or made: at most `count` of them."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with gzip.GzipFile(file, "wb", compresslevel=1, mtime=0) as out:
-        for row in _real_pages(data) if data else _made_pages(count):
+        for row in islice(_real_pages(data) if data else _made_pages(MADE_PAGES if count is None else count), count):
             out.write(json.dumps(row).encode() + b"\n")
     return file
 
