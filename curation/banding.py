@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-HASHES = 4  # how texts, words, shingles and addresses are hashed: raise it with a change, older indexes are compared
+HASHES = 4  # how texts, words, shingles and addresses are hashed and signed: raise it with a change, older indexes are compared
 BANDED_BY = ("ngram", "num_bands", "rows_per_band", "url", "seed")  # of a dedup stage and its page
 METADATA = b"banding"  # of a file of bands
 

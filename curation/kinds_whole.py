@@ -15,7 +15,7 @@ from recipes.schema import (
     SelectStage,
     TrainClassifierStage,
 )
-from recipes.stage import Progress, Stage
+from recipes.stage import Reports, Stage
 
 Done = tuple[dict[str, Any], dict[str, Any]]
 
@@ -90,7 +90,7 @@ def _files_of_ranks(stage: Stage, role: str) -> list[Path]:
 
 
 def _shards_done(stage: Stage) -> Callable[[int, int], None]:
-    return Progress(stage.folder, 0, "shards")
+    return Reports(stage.folder, 0, "shards")
 
 
 def _label(stage: Stage) -> Done:

@@ -11,7 +11,7 @@ from datatrove.pipeline.base import PipelineStep
 from curation.book import Book
 from curation.shards import ShardWriter, num_documents, read_shard
 from recipes.manifest import NUM_EXAMPLES, RankRecord, describe_files, output_files, write_rank
-from recipes.stage import SECONDS_BETWEEN_REPORTS, report_progress
+from recipes.stage import Reports
 
 DOCUMENTS = "documents"
 
@@ -62,24 +62,22 @@ class Progress(PipelineStep):
         self.book = book
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # type: ignore[override]
-        reported = 0.0
+        reports = Reports(self.folder, rank, "documents")
         before = done = self.book.counts.get("documents_in", 0)
         num_chars = 0
         for doc in data or ():
             done += 1
             num_chars += len(doc.text)
-            if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
-                reported = time.monotonic()
-                self._report(rank, done)
+            if reports.is_due:
+                reports.tell(done, self._total(done))
             yield doc
         self.book.count("documents_in", n=done - before)
         self.book.count("characters_in", n=num_chars)
-        self._report(rank, done)
+        reports.tell(done, self._total(done))
 
-    def _report(self, rank: int, done: int) -> None:
+    def _total(self, done: int) -> int | None:
         book = self.book
-        total = max(done, done * book.bytes_total // book.bytes_read) if book.bytes_read else None
-        report_progress(self.folder, rank, done, total, "documents")
+        return max(done, done * book.bytes_total // book.bytes_read) if book.bytes_read else None
 
 
 class WriteDocuments(PipelineStep):

@@ -20,7 +20,7 @@ from pretrain.ending import Failed, SaveFailed
 from pretrain.tokens import check_held_out
 from recipes.manifest import publish, read_manifest
 from recipes.schema import AverageParams, Cluster, Member, Model, Parallelism, TrainParams
-from recipes.stage import Progress, Stage, read_stage
+from recipes.stage import Reports, Stage, read_stage
 
 if TYPE_CHECKING:
     from pretrain.backend import Backend
@@ -117,7 +117,7 @@ def run(stage: Stage) -> None:
 def _write(job: Job) -> None:
     from pretrain.checkpoint.mean import write_mean
 
-    tell = Progress(job.stage.folder, 0, "tensors")
+    tell = Reports(job.stage.folder, 0, "tensors")
     weights = [member.weight for member in job.params.members]
     try:
         write_mean(job.stage.folder, list(zip(job.paths, weights, strict=True)), tell)

@@ -13,7 +13,7 @@ from pretrain.guards import Alarm
 from pretrain.metrics import METRICS, ON_THE_WAY, SPEED, VALIDATION, Journal, finite, read_journal
 from pretrain.parallel import Layout
 from pretrain.preflight import Job
-from recipes.stage import Progress
+from recipes.stage import Reports
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Watch:
         self.validations = Journal(folder / VALIDATION, keep_to_step=step or -1)
         self.on_the_way = Journal(folder / ON_THE_WAY, keep_to_step=step)
         self.speed = Journal(folder / SPEED, keep_to_step=None)
-        self.progress = Progress(folder, 0, "steps")
+        self.progress = Reports(folder, 0, "steps")
         self.mirrors = observers.open_mirrors(job, step)
         length = ledger.read_index(folder).attended_length
         self.flops = {

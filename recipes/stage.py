@@ -175,7 +175,7 @@ _FIRST: dict[Path, tuple[float, int]] = {}  # when this process first reported a
 
 def report_progress(folder: Path, rank: int, done: int, total: int | None, unit: str) -> None:
     """Leaves a rank's progress where the command line looks for it, with what a rate needs: `since` and `from`, of this process'
-    first report. Takes a few milliseconds: ext4 writes a file out when it replaces another."""
+    first report. Not for every table or document (`Reports`): ext4 writes a file out when it replaces another."""
     now = time.time()
     path = progress_file(folder, rank)
     since, first = _FIRST.get(path, (now, done))
@@ -188,18 +188,25 @@ def report_progress(folder: Path, rank: int, done: int, total: int | None, unit:
     os.replace(temporary, path)
 
 
-class Progress:
-    """Reports of one rank: a few times a second, however often it is called, and the last one."""
+class Reports:
+    """Of one rank's progress: a few times a second, however often it is called, and when all is done."""
 
     def __init__(self, folder: Path, rank: int, unit: str):
         self._place = folder, rank
         self._unit = unit
         self._told = -SECONDS_BETWEEN_REPORTS
 
-    def __call__(self, done: int, total: int | None) -> None:
-        if done == total or time.monotonic() - self._told >= SECONDS_BETWEEN_REPORTS:
-            report_progress(*self._place, done, total, self._unit)
-            self._told = time.monotonic()
+    def __call__(self, done: int, total: int) -> None:
+        if done == total or self.is_due:
+            self.tell(done, total)
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._told >= SECONDS_BETWEEN_REPORTS
+
+    def tell(self, done: int, total: int | None) -> None:
+        report_progress(*self._place, done, total, self._unit)
+        self._told = time.monotonic()
 
 
 def progress_file(folder: Path, rank: int) -> Path:

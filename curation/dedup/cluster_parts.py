@@ -24,7 +24,7 @@ from curation.dedup.pairs import PAIR_SCHEMA
 from curation.dedup.shingles import Hashes
 from curation.dedup.signatures import Signatures, open_all
 from curation.dedup.whole_folder import whole_folder
-from recipes.stage import Progress
+from recipes.stage import Reports
 
 ROWS_PER_PART = 2_000_000  # documents of clusters, or pairs, decided at a time
 RANGES_AT_ONCE = 16  # of documents, some 2 GB: handed to their parts before they are done for good
@@ -66,7 +66,7 @@ class ReadClusters(PipelineStep):
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[ClusterPart]:  # type: ignore[override]
         if not self.memory:
             self.book.count("documents", n=self.folders[0].num_documents)
-        documents, report = open_all(self.folders, "documents"), Progress(self.stage, rank, "parts")
+        documents, report = open_all(self.folders, "documents"), Reports(self.stage, rank, "parts")
         similar = SortedFiles(sorted((self.pairs / "pairs").glob("[0-9]*.parquet")))
         num_parts = 1 + (similar.num_rows + documents.num_rows // 4) // ROWS_PER_PART
         spilled = self._spill(documents, similar, self._labels(documents, similar), num_parts)

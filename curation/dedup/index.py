@@ -20,7 +20,7 @@ from curation.book import Book
 from curation.dedup.drops import RankDrops
 from curation.dedup.shingles import Numbers
 from curation.dedup.signatures import Signatures, SignatureWriter
-from recipes.stage import Progress
+from recipes.stage import Reports
 
 DOCUMENTS_AT_ONCE = 10_000
 GROUPS_AT_ONCE = 64  # row groups of bands, a million rows: 20 of them are one document's
@@ -40,7 +40,7 @@ class ReadSignatures(PipelineStep):
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
         documents = pq.read_table(self.signatures.file("documents", rank)).sort_by("start")
         bands = pq.ParquetFile(self.signatures.file("bands", rank))
-        report = Progress(self.stage, rank, "tables")
+        report = Reports(self.stage, rank, "tables")
         rows, groups = range(0, len(documents), DOCUMENTS_AT_ONCE), range(0, bands.num_row_groups, GROUPS_AT_ONCE)
         for number in range(self.memory, len(rows) + len(groups)):
             self.memory += 1

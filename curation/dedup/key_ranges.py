@@ -48,14 +48,14 @@ class SortedWriter:
         )
 
     def write(self, table: pa.Table) -> None:
-        self.write_under(table[self._key].to_numpy()[:, None], table.drop_columns([self._key]))
+        self.write_under(table[self._key].to_numpy()[:, None], table)
 
     def write_under(self, keys: Hashes, rows: pa.Table) -> None:
         """Each row under each of its keys (rows, keys a row): as many in all calls."""
         if len(rows):
             self._keys.append(keys)
-            self._rows.append(rows)
-            self._num_bytes += keys.nbytes + keys.shape[1] * rows.nbytes
+            self._rows.append(rows.select(self.schema.names[1:]))
+            self._num_bytes += keys.nbytes + keys.shape[1] * self._rows[-1].nbytes
         if self._num_bytes >= BYTES_PER_RUN:
             self._flush()
 

@@ -11,7 +11,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles
-from recipes.stage import Progress
+from recipes.stage import Reports
 
 
 class ReadShard(PipelineStep):
@@ -29,7 +29,7 @@ class ReadShard(PipelineStep):
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
         file = pq.ParquetFile(self.documents / f"{rank:05d}.parquet")
         self.book.count("documents_in", n=0)
-        report = Progress(self.stage, rank, "documents")
+        report = Reports(self.stage, rank, "documents")
         for group in range(self.memory, file.num_row_groups):
             self.memory += 1
             self.book.count("documents_in", n=file.metadata.row_group(group).num_rows)
@@ -49,7 +49,7 @@ class ReadRanges(PipelineStep):
         self.memory = 0  # ranges that were read
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
-        files, report = SortedFiles(self.files), Progress(self.stage, rank, "ranges")
+        files, report = SortedFiles(self.files), Reports(self.stage, rank, "ranges")
         ranges = list(files.ranges(rank, world_size))
         for low, high in ranges[self.memory :]:
             self.memory += 1

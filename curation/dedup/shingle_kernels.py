@@ -104,7 +104,7 @@ def _shingle(words: Hashes, powers: Hashes, sums: Hashes, shingles: Any) -> None
 
 
 @njit(cache=True)
-def _ends(shingles: Any, factor: Any, summand: Any) -> Any:
+def _extremes(shingles: Any, factor: Any, summand: Any) -> Any:
     """The smallest and the largest value of a permutation, of whole STRIDEs: what an instruction does at once."""
     smallest, largest = LARGEST, uint32(0)
     for i in range(len(shingles) // STRIDE * STRIDE):
@@ -135,7 +135,7 @@ def sign_texts(data: Any, ends: Numbers, table: Any, powers: Hashes, a: Any, b: 
             shingles = packed[starts[i] + 1 : starts[i] + 1 + -(-count // STRIDE) * STRIDE]
             shingles[count:] = shingles[0]  # the next text takes this place
             for k in range(len(a)):
-                signature[k], signature[len(a) + k] = _ends(shingles, a[k], b[k])
+                signature[k], signature[len(a) + k] = _extremes(shingles, a[k], b[k])
             for band in range(num_bands):
                 for row in range(band * rows, (band + 1) * rows):
                     band_keys[i, band] = _mix(band_keys[i, band], signature[row])

@@ -28,7 +28,7 @@ MAX_CACHED_WORDS = 1_000_000
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio
 SHIFT = np.uint64(29)
 HALF = np.uint64(32)
-BLOCK = 1024  # shingles hashed at a time: 60 permutations of them stay in the L2 cache
+BLOCK = 1024  # shingles hashed at a time: some 60 permutations of them stay in the L2 cache
 NUM_CODE_POINTS = 0x110000
 WORD_BEGINS = 1 << 21  # in the key of a text, with the character behind white space: above all code points
 SPACE = 1  # in the table of code points; 0 is any other separator
@@ -127,12 +127,12 @@ def whole_shingle(text: str) -> int:
 
 
 class MinHash:
-    """Permutations h -> a*h + b modulo 2^32, a odd; their constants depend on the seed alone. Of each, the smallest value serves
-    in the first half of the signature and the largest in the other (Ji et al. 2013, Min-Max Hash for Jaccard Similarity)."""
+    """Permutations h -> a*h + b modulo 2^32, a odd; their constants depend on the seed alone. The first half of the bands takes
+    the smallest value of each, the other half the largest (Ji et al. 2013, Min-Max Hash for Jaccard Similarity)."""
 
     def __init__(self, num_bands: int, rows_per_band: int, seed: int):
         self.shape = (num_bands, rows_per_band)
-        count = (num_bands * rows_per_band + 1) // 2
+        count = (num_bands + 1) // 2 * rows_per_band
         draws = [[xxhash.xxh3_64_intdigest(f"{seed}/{name}/{i}") >> int(HALF) for i in range(count)] for name in "ab"]
         self.a = np.array(draws[0], np.uint32) | np.uint32(1)
         self.b = np.array(draws[1], np.uint32)
@@ -140,9 +140,8 @@ class MinHash:
     def signature(self, shingles: Shingles) -> Shingles:  # (num_bands * rows_per_band,)
         blocks = np.split(shingles, range(BLOCK, len(shingles), BLOCK))
         a, b = self.a[:, None], self.b[:, None]
-        permuted = [a * block + b for block in blocks]
-        smallest = np.min([block.min(axis=1) for block in permuted], axis=0)
-        largest = np.max([block.max(axis=1) for block in permuted], axis=0)
+        extremes = [(permuted.min(axis=1), permuted.max(axis=1)) for permuted in (a * block + b for block in blocks)]
+        smallest, largest = np.min([low for low, _ in extremes], axis=0), np.max([high for _, high in extremes], axis=0)
         return np.concatenate([smallest, largest])[: self.shape[0] * self.shape[1]]
 
     def band_keys(self, shingles: Shingles) -> Hashes:  # (num_bands,)

@@ -38,6 +38,25 @@ def sorted_files(folder: Path, keys: list[np.ndarray]) -> SortedFiles:
     return SortedFiles(paths)
 
 
+def test_a_row_is_found_under_each_of_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_ranges, "BYTES_PER_RUN", 500)
+    keys = np.random.default_rng(1).integers(0, NUM_KEYS, (40, 3), np.uint64, endpoint=False)
+    writer = SortedWriter(tmp_path / "00000.parquet", SCHEMA)
+    for first in range(0, 40, 8):
+        writer.write_under(keys[first : first + 8], pa.table([pa.array(range(first, first + 8))], ["value"]))
+    writer.close()
+    found = SortedFiles([writer.path]).read(0, NUM_KEYS)
+    rows = zip(found["key"].to_pylist(), found["value"].to_pylist(), strict=True)
+    assert sorted(rows) == sorted((int(key), row) for row, some in enumerate(keys) for key in some)
+
+
+def test_columns_are_written_by_their_names(tmp_path: Path) -> None:
+    writer = SortedWriter(tmp_path / "00000.parquet", pa.schema([("key", pa.uint64()), ("a", pa.int64()), ("b", pa.int64())]))
+    writer.write(pa.table({"b": [1], "key": pa.array([7], pa.uint64()), "a": [2]}))
+    writer.close()
+    assert SortedFiles([writer.path]).read(0, 10).select(["key", "a", "b"]).to_pylist() == [{"key": 7, "a": 2, "b": 1}]
+
+
 def test_ranges_of_all_ranks_hold_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_ranges, "ROWS_PER_GROUP", 10)
     monkeypatch.setattr(key_ranges, "BYTES_PER_RUN", 1_000)

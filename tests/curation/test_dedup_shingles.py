@@ -83,3 +83,19 @@ def test_text_keys_differ_unless_texts_are_equal_up_to_white_space(by_kernel: bo
     keys = text_keys(pa.array([*same, *others], pa.large_string()), by_kernel=by_kernel).tolist()
     assert len(set(keys[:3])) == 1
     assert len(set(keys)) == 1 + len(others)
+
+
+@pytest.mark.parametrize("num_bands", [1, 2, 5])
+def test_both_ends_of_a_permutation_never_share_a_band(num_bands: int) -> None:
+    minhash = MinHash(num_bands, 4, seed=3)
+    bands = minhash.signature(np.array([12345], np.uint32)).reshape(minhash.shape)  # the smallest value is the largest
+    assert all(len(set(band)) == 4 for band in bands.tolist())
+    half = len(minhash.a) // 4
+    assert np.array_equal(bands[half:], bands[: num_bands - half])
+
+
+def test_a_long_text_is_signed_block_after_block() -> None:
+    minhash = MinHash(2, 3, seed=3)
+    shingles = np.random.default_rng(0).integers(0, 1 << 32, 5_000, np.uint64).astype(np.uint32)
+    permuted = minhash.a[:, None] * shingles + minhash.b[:, None]
+    assert np.array_equal(minhash.signature(shingles), np.r_[permuted.min(axis=1), permuted.max(axis=1)])
