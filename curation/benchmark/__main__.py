@@ -20,9 +20,7 @@ ASKED_FOR = ("road_curve",)  # too long to be among all
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m curation.benchmark", description=__doc__)
     parser.add_argument("stage", choices=[*STAGES, *ASKED_FOR, "all"], help="all: every stage but road_curve")
-    parser.add_argument(
-        "--documents", type=int, help="how many, generated or of real pages (default: a few minutes' worth)"
-    )
+    parser.add_argument("--documents", type=int, help="how many, generated or of real pages (default: a few minutes' worth)")
     parser.add_argument("--repeats", type=int, default=3, help="turns; the median counts")
     parser.add_argument("--data", type=Path, help="folder of real data (text/, web/, benchmarks/, peer-tests/ ...)")
     parser.add_argument("--scratch", type=Path, help="keeps generated corpora here, for the next run (default: thrown away)")
