@@ -38,7 +38,7 @@ VERSIONS = {
     "dedup_clusters": 2,
     "dedup_index": 2,
     "dedup": 4,
-    "decontaminate": 7,
+    "decontaminate": 8,
     "tokenize_shards": 4,
     "tokenize": 1,
     "certificate": 3,

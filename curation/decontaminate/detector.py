@@ -7,8 +7,8 @@ enough of an item is there and its numbers are (one, or a fifth, may be another,
 `near` if most of it is there but for the numbers, a smaller piece, or a version of it. Paraphrases are out of reach of both.
 
 A version is told by bits, not by tokens: "x = 3" and "find the value of" are everywhere. Of 1,517 clean pages (PlanetMath, C4)
-28 are near an item of 19 benchmarks, and none is removed. Of GSM8K's first 1,000 training problems with their solutions 44 are
-near, of 750 of MATH's, whose templates its test items share, 270. Of 63 clean problems none is: forms of answers ("Express your
+24 are near an item of 19 benchmarks, and none is removed. Of GSM8K's first 1,000 training problems with their solutions 37 are
+near, of 750 of MATH's, whose templates its test items share, 256. Of 63 clean problems none is: forms of answers ("Express your
 answer in simplest radical form") tell no more than how rare they are (outlines.py).
 
 8-grams of tokens lose less at every changed word than 13-grams do, and items of eight words have one. Planted questions with
@@ -30,7 +30,7 @@ from curation.decontaminate.benchmarks import Benchmarks, Part
 from curation.decontaminate.math_token_hashes import Offsets, Tokens, find_hashes, original_places
 from curation.decontaminate.math_token_kernels import NUMBER, WORD
 from curation.decontaminate.ngram_table import Numbers, Truths
-from curation.decontaminate.outlines import UNITS_PER_BIT, Candidates, OutlineIndex, outlines_of
+from curation.decontaminate.outlines import MIN_BITS, UNITS_PER_BIT, Candidates, OutlineIndex, outlines_of
 from curation.decontaminate.token_order import InOrder, Limits, compare_in_order
 from recipes.schema import DecontaminateStage
 
@@ -38,8 +38,7 @@ MAX_OTHER_NUMBERS = 0.2  # of an item's numbers; where more of them do not stand
 FEW_WORDS = 3  # may be missing, or be all there are: then a formula alone has to be the same, numbers too
 FEW_TOKENS = 10  # of an item are reported
 MAX_IN_ORDER_TOKENS = 400  # longer items are compared by n-grams alone: the time grows with the square
-MIN_BITS = 20  # that are found of an outline, times the share of it: one problem of a million has them
-MIN_WORD_BITS = 16  # of which words tell so many: formulas of one shape are everywhere, unless most of an item is there
+MIN_WORD_BITS = 16  # that words tell of what is found: formulas of one shape are everywhere, unless most of an item is there
 MOST = 0.7
 MIN_SOLUTION_SHARE = 0.7  # in order: solutions of all problems of a kind say the same
 Tier = Literal["remove", "near"]
@@ -133,7 +132,8 @@ class Detector:
         wanted = np.unique(np.concatenate((sure, keys[near], keys_in_order[near_in_order])))
         rows, rows_in_order = _rows_of(wanted, keys), _rows_of(wanted, keys_in_order)
         found: list[list[Finding]] = [[] for _ in texts]
-        for document, finding in self._findings(tokens, wanted, np.isin(wanted, sure), covered, rows, ordered, rows_in_order):
+        is_sure = _rows_of(wanted, sure) >= 0
+        for document, finding in self._findings(tokens, wanted, is_sure, covered, rows, ordered, rows_in_order):
             found[document].append(finding)
         return found
 
@@ -145,7 +145,7 @@ class Detector:
         """All that outlines lead to but for pairs that are decided."""
         outlines = outlines_of(tokens)
         candidates = self.outlines.candidates(outlines)
-        undecided = ~np.isin(candidates.documents * len(self.parts) + candidates.items, decided)
+        undecided = _rows_of(candidates.documents * len(self.parts) + candidates.items, decided) < 0
         candidates = Candidates(*(rows[undecided] for rows in candidates))
         items = (self.index.hashes, self.index.offsets)
         return compare_in_order(tokens, outlines, candidates, self.outlines, items, self._limits)
@@ -170,13 +170,14 @@ class Detector:
         num_tokens = np.maximum(exact, in_order_tokens)
         order = np.lexsort((numbers, -num_tokens, -np.maximum(coverage, in_order), ~removed, documents))
         is_first = np.diff(documents[order], prepend=-1) > 0
-        spans = self._spans(tokens, documents[order][is_first], numbers[order][is_first], ordered, rows_in_order[order][is_first])
+        firsts = order[is_first]
+        spans = iter(self._spans(tokens, documents[firsts].tolist(), numbers[firsts].tolist(), ordered, rows_in_order[firsts]))
         columns = (documents, numbers, removed, coverage, near_coverage, in_order, num_tokens)
-        for first, *row in zip(is_first.tolist(), *(column[order].tolist() for column in columns), strict=True):
-            document, number, is_removed, exactly, nearly, share, num_found = row
-            tier: Tier = "remove" if is_removed else "near"
-            where = next(spans) if first else ()
-            yield document, Finding(self.parts[number], number, tier, exactly, nearly, share, num_found, where)
+        in_documents, of_parts, are_removed, *others = (column[order].tolist() for column in columns)
+        parts = [self.parts[number] for number in of_parts]
+        tiers = ["remove" if is_removed else "near" for is_removed in are_removed]
+        where = [next(spans) if first else () for first in is_first.tolist()]
+        return zip(in_documents, map(Finding._make, zip(parts, of_parts, tiers, *others, where, strict=True)), strict=True)
 
     def _judge_covered(self, covered: Covered) -> tuple[Truths, Truths]:
         """Of every row: is it to be removed, and is it near."""
@@ -227,7 +228,7 @@ class Detector:
         return truths
 
     def _spans(
-        self, tokens: Tokens, documents: Offsets, items: Offsets, ordered: InOrder, rows: Offsets
+        self, tokens: Tokens, documents: list[int], items: list[int], ordered: InOrder, rows: Offsets
     ) -> Iterator[tuple[Span, ...]]:
         """Where an item is in the normalised bytes of its document: the stretch where it is in order (its row), else its
         n-grams."""

@@ -30,7 +30,8 @@ def outline(tokens, offsets, minus):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def seeded(tokens, offsets, seeds, item_offsets):  # type: ignore[no-untyped-def]
-    """(text, item, token of `tokens` where the item would begin) where a text and an item share enough n-grams in one place."""
+    """(text, item, token of `tokens` where the item would begin) where a text and an item share enough n-grams in one place.
+    Places in `seeds` are those in the items << 1 | does the n-gram count twice."""
     rows = np.empty((3, 1024), np.int64)
     count = 0
     state = np.zeros((len(item_offsets), 4), np.int32)  # (begin, n-grams) of the last stretch, and of the one with the most
@@ -40,10 +41,12 @@ def seeded(tokens, offsets, seeds, item_offsets):  # type: ignore[no-untyped-def
         first, mine = offsets[text], range(bounds[text], bounds[text + 1])
         for k in mine:
             item = found[k]
-            begin, length = starts[k] - first - (places[k] - item_offsets[item]), item_offsets[item + 1] - item_offsets[item]
+            length, place = item_offsets[item + 1] - item_offsets[item], (places[k] >> 1) - item_offsets[item]
+            begin = starts[k] - first - place
             goes_on = state[item, 3] > 0 and begin - state[item, 0] <= length
             state[item, 0] = state[item, 0] if goes_on else begin
-            state[item, 1] = state[item, 1] + 1 if goes_on else 1
+            num_ngrams = 1 + (places[k] & 1)
+            state[item, 1] = state[item, 1] + num_ngrams if goes_on else num_ngrams
             if state[item, 1] > state[item, 3]:
                 state[item, 2], state[item, 3] = state[item, 0], state[item, 1]
         for k in mine:

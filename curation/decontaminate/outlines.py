@@ -2,7 +2,8 @@
 
 An outline is a text's tokens with all numbers alike; numbers in a row are one, with their signs. (2, -1, 5) and (3, 4) are the
 same in it, as they are in two versions of a problem. 4-grams of outlines lead from texts to items: they are left where every
-fifth word is another one. Those that many items share lead nowhere.
+fifth word is another one. Those that many items share lead nowhere. A few in one place lead to an item; one that tells as
+much as has to be found counts twice, for a short item's version may have no other four tokens in a row.
 
 What has been found is measured in bits: a token that stands in one problem of 1,000 tells ten bits of which problem this is, one
 that stands in half of them one bit. How many problems hold a token is counted in the benchmarks; common_tokens.tsv says it (in
@@ -28,6 +29,7 @@ from curation.decontaminate.ngram_table import MAX_SHARING_ITEMS, Numbers, Truth
 from curation.decontaminate.outline_kernels import TOKENS_PER_SEED, outline, seeded
 
 MIN_SEED_BITS = 8  # "x = 3 +" leads to everything
+MIN_BITS = 20  # that have to be found of an outline, times the share of it: one problem of a million has them
 MAX_SHARING_FORM = 32  # texts, by an n-gram that is among the rarest of an item nevertheless
 COMMON_TOKENS = Path(__file__).with_name("common_tokens.tsv")
 ANSWER_FORMS = Path(__file__).with_name("answer_forms.tsv")
@@ -73,9 +75,10 @@ class OutlineIndex:
         self.totals = np.diff(sums[self.offsets])
         ngrams = short_ngrams(self.hashes, self.offsets)
         whole = np.flatnonzero((ngrams > 0) & (self.lengths <= max_tokens)[items])
-        whole = whole[sums[whole + SHORT] - sums[whole] >= MIN_SEED_BITS * UNITS_PER_BIT]
+        told = sums[SHORT:] - sums[:-SHORT]  # by the n-gram that begins at each token
+        whole = whole[told[whole] >= MIN_SEED_BITS * UNITS_PER_BIT]
         seeds = whole[_are_seeds(num_sharing(ngrams[whole], texts[items[whole]]), items[whole], self.lengths)]
-        self.seeds = table_of(ngrams[seeds], items[seeds], seeds)
+        self.seeds = table_of(ngrams[seeds], items[seeds], seeds << 1 | (told[seeds] >= MIN_BITS * UNITS_PER_BIT))
 
     def candidates(self, outlines: Outlines) -> Candidates:
         return Candidates(*seeded(outlines.hashes, outlines.offsets, self.seeds, self.offsets))

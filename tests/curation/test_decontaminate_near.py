@@ -1,0 +1,33 @@
+"""What is near a benchmark item, and what only has its words: the limits of comparing in order."""
+
+import json
+from pathlib import Path
+
+from curation.decontaminate.detector import Detector
+from recipes.schema import DecontaminateStage
+
+LINE = r"A line is parameterized by $u = 8 + t v.$ The equation of this line can be written as $y = mx + b$ with whole $m.$ "
+LINE += r"Determine the unordered couple $(m,b).$"
+BOATS = "The ferry carries thirty passengers over the narrow strait every morning while a heron watches the captain steer."
+
+
+def near(tmp_path: Path, item: str, texts: list[str]) -> list[bool]:
+    """Whether each text is near an item; none may be removed."""
+    path = tmp_path / "b.jsonl"
+    path.write_text(json.dumps({"problem": item}) + "\n")
+    found = Detector.of({"b": path}, DecontaminateStage(do="decontaminate", benchmarks={"b": str(path)})).find(texts)
+    assert all(finding.tier == "near" for findings in found for finding in findings)
+    return [bool(findings) for findings in found]
+
+
+def test_a_version_that_has_few_tokens_in_a_row_is_near_by_a_telling_one(tmp_path: Path) -> None:
+    version = r"The line $y = 5x - 12$ is parameterized as $u = r + t k.$ Can it be written with whole $y = nx + c$? "
+    version += r"Determine the unordered couple $(r,k).$"
+    other = r"A circle is drawn around $r.$ Determine the unordered couple $(r,k).$"
+    assert near(tmp_path, LINE, [version, other]) == [True, False]
+
+
+def test_a_page_that_has_an_items_words_here_and_there_is_not_near_it(tmp_path: Path) -> None:
+    pieces = ["ferry carries thirty passengers", "narrow strait", "heron watches the captain"]
+    texts = [f" {' '.join(['other'] * num_others)} ".join(pieces) for num_others in (2, 6)]
+    assert near(tmp_path, BOATS, texts) == [True, False]
