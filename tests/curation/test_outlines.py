@@ -4,7 +4,6 @@ import random
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
 from curation.decontaminate.math_token_hashes import find_hashes
 from curation.decontaminate.outlines import ANSWER_FORMS, COMMON_TOKENS, UNITS_PER_BIT, OutlineIndex, outlines_of
