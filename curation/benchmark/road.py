@@ -29,6 +29,7 @@ from recipes.stage import Stage, read_stage, write_stage
 
 PAGE = "curate/web_files"
 SEED = 5
+MADE_PAGES = 3_000
 STAGES = ("extract", "clean", "math", "dedup", "decontaminate", "tokenize")
 LEFT_OUT = "the road from text, and real pages, benchmarks, labels and tokenizer: name their folder with --data"
 
@@ -50,7 +51,8 @@ def comparisons(size: Size) -> Iterator[Comparison]:
 
 
 def _from_html(size: Size) -> Road:
-    pages = write_pages(size.scratch / "pages.jsonl.gz", size.data, size.documents)
+    count = size.documents if size.data else size.or_else(MADE_PAGES)
+    pages = write_pages(size.scratch / "pages.jsonl.gz", size.data, count)
     sources = f"sources={{pages: {{format: jsonl, path: {pages}, columns: {{text: html}}}}}}"
     return Road("html", (sources, *_common(size), "shards=1"), {str(pages): "jsonl"}, size.scratch / "road_html")
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections.abc import Iterator
+from itertools import count as count_up
 from itertools import islice
 from pathlib import Path
 
@@ -21,15 +22,15 @@ GOOD = (
 BAD = (("text/c4_demo.jsonl.gz", "text"), ("cot/instr_alpaca_en_demo.jsonl.gz", "output"))
 EXAMPLES_OF_A_FILE = 600
 EXAMPLE_CHARS = 4_000
-MADE_EXAMPLES, MADE_PAGES = 2_000, 3_000
+MADE_EXAMPLES = 2_000
 _MARKUPS = [name for name in MARKUPS if name != "none"]
 
 
 def write_pages(file: Path, data: Path | None, count: int | None) -> Path:
-    """One jsonl file of HTML pages, of the data folder or made: at most `count` of them."""
+    """One jsonl file of HTML pages, `count` made ones or of the data folder as many at most (None: all)."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with gzip.GzipFile(file, "wb", compresslevel=1, mtime=0) as out:
-        for row in islice(_real_pages(data) if data else _made_pages(MADE_PAGES if count is None else count), count):
+        for row in islice(_real_pages(data) if data else _made_pages(), count):
             out.write(json.dumps(row).encode() + b"\n")
     return file
 
@@ -41,9 +42,9 @@ def _real_pages(data: Path) -> Iterator[dict[str, str]]:
                 yield {key: row[key] for key in ("id", "url", "html")}
 
 
-def _made_pages(count: int) -> Iterator[dict[str, str]]:
+def _made_pages() -> Iterator[dict[str, str]]:
     grammar = load_grammar()
-    for number in range(count):
+    for number in count_up():
         rng = random.Random(f"road/{number}")
         html = page_html(_made_page(rng), rng.choice(_MARKUPS), grammar, rng)
         yield {"id": f"made{number:07d}", "url": f"https://site{number % 97}.org/{number}", "html": html}

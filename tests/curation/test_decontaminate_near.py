@@ -1,10 +1,8 @@
 """What is near a benchmark item, and what only has its words: the limits of comparing in order."""
 
-import json
 from pathlib import Path
 
-from curation.decontaminate.detector import Detector
-from recipes.schema import DecontaminateStage
+from tests.curation.test_benchmark_files import detector_of
 
 LINE = r"A line is parameterized by $u = 8 + t v.$ The equation of this line can be written as $y = mx + b$ with whole $m.$ "
 LINE += r"Determine the unordered couple $(m,b).$"
@@ -13,9 +11,7 @@ BOATS = "The ferry carries thirty passengers over the narrow strait every mornin
 
 def near(tmp_path: Path, item: str, texts: list[str]) -> list[bool]:
     """Whether each text is near an item; none may be removed."""
-    path = tmp_path / "b.jsonl"
-    path.write_text(json.dumps({"problem": item}) + "\n")
-    found = Detector.of({"b": path}, DecontaminateStage(do="decontaminate", benchmarks={"b": str(path)})).find(texts)
+    found = detector_of({"problem": item}, tmp_path / "a.jsonl").find(texts)
     assert all(finding.tier == "near" for findings in found for finding in findings)
     return [bool(findings) for findings in found]
 
