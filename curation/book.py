@@ -4,15 +4,16 @@ A `Book` travels inside the datatrove pipeline (executors copy pipelines, so not
 closed by the pipeline's last step, which writes the rank's record beside the others.
 """
 
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import xxhash
 from datatrove.data import Document
 
-from curation.shards import ShardWriter, as_json
+from curation.shards import RowWriter, ShardWriter, as_json
 from recipes import exits
 from recipes.manifest import NUM_EXAMPLES, NUM_NAMES
 
@@ -30,10 +31,12 @@ class StageFailed(Exception):
 
 
 class Book:
-    """Counts, examples, unreadable files and dropped documents of one rank. Files are written into `folder`."""
+    """Counts, examples, unreadable files and dropped documents of one rank. Files are written into `folder`; in the end they lie
+    in `final`."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, final: Path | None = None):
         self.folder = folder
+        self.final = folder if final is None else final
         self.rank = 0
         self.started = 0.0
         self.bytes_read = 0  # of bytes_total: how far the reader is
@@ -44,7 +47,8 @@ class Book:
         self.counts: dict[str, Any] = {}
         self.examples: dict[str, list[Any]] = {}
         self.names: dict[str, list[str]] = {}
-        self._writers: dict[str, ShardWriter] = {}
+        self._writers: dict[str, ShardWriter] = {}  # of dropped documents, by reason
+        self._row_writers: dict[str, RowWriter] = {}
 
     def count(self, *keys: str, n: int = 1) -> None:
         """Adds n to the counter at a path of keys: count("dropped", "language", "documents")."""
@@ -89,22 +93,38 @@ class Book:
             self.count("details", reason, detail)
         self._example_of_dropped(doc, reason, detail or reason)
 
-    def drop_rows(self, table: pa.Table, metadata: list[dict[str, Any]], reason: str) -> None:
-        """As `drop`, for rows of a shard, whose texts stay where they are."""
-        for known in metadata:
-            known["dropped_because"] = reason
-        packed = pa.array(map(as_json, metadata), pa.large_binary()).view(pa.large_string())
-        table = table.set_column(table.schema.get_field_index("metadata"), "metadata", packed)
-        self._writer(reason).write_table(table)
-        self.count("dropped", reason, "documents", n=len(table))
-        self.count("dropped", reason, "characters", n=pc.sum(pc.utf8_length(table["text"])).as_py() or 0)
-        for row, known in zip(table.slice(0, NUM_EXAMPLES).to_pylist(), metadata, strict=False):
-            self._example_of_dropped(Document(row["text"], row["id"], metadata=known), reason, reason)
+    def row_writer(self, inside: str, texts: Path) -> RowWriter:
+        """For this rank's shard in a folder of the stage; its texts are those of another shard."""
+        return RowWriter(self.folder / inside / f"{self.rank:05d}.parquet", texts, self.final / inside)
+
+    def drop_rows(
+        self, rows: pa.Table, metadata: list[dict[str, Any]], reason: str, texts: Path, num_chars: int, docs: Iterable[Document]
+    ) -> None:
+        """As `drop`, for rows of a shard, whose texts stay where they are. `docs`: the same as documents, read as far as there is
+        need of examples."""
+        packed = pa.array((as_json(known | {"dropped_because": reason}) for known in metadata), pa.large_binary())
+        rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", packed.view(pa.large_string()))
+        if reason not in self._row_writers:
+            self._row_writers[reason] = self.row_writer(f"dropped/{reason}", texts)
+        self._row_writers[reason].write(rows, num_chars)
+        self.count("dropped", reason, "documents", n=len(rows))
+        self.count("dropped", reason, "characters", n=num_chars)
+        for doc, known in islice(zip(docs, metadata), self._num_missing(f"dropped/{reason}")):
+            self._example_of_dropped(Document(doc.text, doc.id, metadata=known), reason, reason)
+
+    def show(self, key: str, docs: Iterable[Document]) -> None:
+        """Takes as many of these as examples as there is need of."""
+        for doc in islice(docs, self._num_missing(key)):
+            self.example(key, doc)
 
     def close(self) -> None:
-        for reason in sorted(self._writers):
-            self._writers[reason].close()
-        self._writers = {}
+        for writers in (self._writers, self._row_writers):
+            for reason in sorted(writers):
+                writers[reason].close()
+        self._writers, self._row_writers = {}, {}
+
+    def _num_missing(self, key: str) -> int:
+        return NUM_EXAMPLES - len(self.examples.get(key, ()))
 
     def _writer(self, reason: str) -> ShardWriter:
         if reason not in self._writers:

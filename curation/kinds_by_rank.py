@@ -152,15 +152,17 @@ def _signatures(stage: Stage, book: Book) -> Tables:
     from curation.dedup import ReadShard, WriteSignatures
 
     params = DedupStage(do="dedup", **{key: value for key, value in own(stage).items() if key != "source_order"})
-    read = ReadShard(Path(stage.input("documents")) / DOCUMENTS, book, stage=stage.folder)
-    return [read], WriteSignatures(params, book, seed=stage.params["seed"], sources=stage.params["source_order"])
+    shards = Path(stage.input("documents")) / DOCUMENTS
+    write = WriteSignatures(shards, params, book, seed=stage.params["seed"], sources=stage.params["source_order"])
+    return [ReadShard(shards, book, stage=stage.folder)], write
 
 
 def _drop_duplicates(stage: Stage, book: Book) -> Tables:
-    from curation.dedup import DropDuplicates, ReadShard
+    from curation.dedup import DropDuplicates, ReadShard, Signatures
 
-    documents = Path(stage.input("documents")) / DOCUMENTS
-    return [ReadShard(documents, book, stage=stage.folder)], DropDuplicates(documents, Path(stage.input("clusters")), book)
+    shards, signatures = Path(stage.input("documents")) / DOCUMENTS, Signatures(Path(stage.input("signatures")))
+    read = ReadShard(shards, book, stage=stage.folder, texts=False)
+    return [read], DropDuplicates(shards, signatures, Path(stage.input("clusters")), book)
 
 
 def _candidates(stage: Stage, book: Book) -> Tables:

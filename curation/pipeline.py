@@ -115,7 +115,7 @@ def _steps(stage: Stage, rank: int) -> list[Any]:
     if stage.do in WHOLE:
         work, book = WHOLE[stage.do], Book(stage.folder)
         return [Begin(book), Whole(lambda: work(stage), book), Close(stage.folder, book, None)]
-    book = Book(working_folder(stage.folder, rank))
+    book = Book(working_folder(stage.folder, rank), stage.folder)
     if stage.do in BY_TABLES:
         readers, work = BY_TABLES[stage.do](stage, book)
         return [Begin(book), *readers, InParts(stage.folder, readers, [work], book), Close(stage.folder, book, None)]

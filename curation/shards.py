@@ -1,4 +1,4 @@
-"""Shards: parquet files of documents (id, text, metadata as JSON) that stages leave for one another.
+"""Writing and reading shards (`recipes/shards.py`).
 
 Columns travel whole between Arrow and Python, metadata through orjson. What is left is mostly zstd: a document of 3.7 kB costs
 16 microseconds to write and 7 to read; datatrove's ParquetWriter and ParquetReader are measured in `curation/benchmark/io.py`.
@@ -15,56 +15,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.data import Document
 
-DOCUMENT_SCHEMA = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("metadata", pa.large_string())])
+from recipes.shards import DOCUMENT_SCHEMA, Shard, row_schema
+
 ROWS_PER_GROUP = 2_000
 CHARS_PER_GROUP = 64_000_000  # a group is in memory whole, and pages of HTML are a hundred times as long as texts
 JSON_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
 
 
-class ShardWriter:
-    """A parquet file of documents under a temporary name until it is closed. The same documents give the same bytes."""
+class _Writer:
+    """A shard under a temporary name until it is closed. The same documents give the same bytes."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, schema: pa.Schema):
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self._file = pq.ParquetWriter(
             self._temporary,
-            DOCUMENT_SCHEMA,
+            schema,
             compression="zstd",
             compression_level=1,
             use_dictionary=False,  # no text comes twice
             write_statistics=["id"],
         )
-        self._begin_group()
-
-    def _begin_group(self) -> None:
-        self._ids: list[str] = []
-        self._texts: list[str] = []
-        self._metadata: list[bytes] = []
-        self._tables: list[pa.Table] = []
-        self._num_chars = 0
-
-    def write(self, doc: Document) -> None:
-        if self._tables:
-            self._flush()
-        self._ids.append(doc.id)
-        self._texts.append(doc.text)
-        self._metadata.append(as_json(doc.metadata))
-        self._num_chars += len(doc.text)
-        if len(self._ids) >= ROWS_PER_GROUP or self._num_chars >= CHARS_PER_GROUP:
-            self._flush()
-
-    def write_table(self, table: pa.Table) -> None:
-        """Rows of another shard, in groups of their own. Small tables wait for others."""
-        if not len(table):
-            return
-        if self._ids:
-            self._flush()
-        self._tables.append(table.cast(DOCUMENT_SCHEMA))
-        self._num_chars += table.nbytes
-        if sum(map(len, self._tables)) >= ROWS_PER_GROUP // 2 or self._num_chars >= CHARS_PER_GROUP:
-            self._flush()
+        self._num_chars = 0  # of the texts that wait to be written
 
     def close(self) -> None:
         self._flush()
@@ -72,25 +45,68 @@ class ShardWriter:
         self._temporary.replace(self.path)
 
     def _flush(self) -> None:
-        if self._tables:
-            table = pa.concat_tables(self._tables)
-            self._file.write_table(table, row_group_size=len(table))
-            self._begin_group()
-        elif self._ids:
+        raise NotImplementedError
+
+
+class ShardWriter(_Writer):
+    """Writes documents."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, DOCUMENT_SCHEMA)
+        self._begin_group()
+
+    def _begin_group(self) -> None:
+        self._ids: list[str] = []
+        self._texts: list[str] = []
+        self._metadata: list[bytes] = []
+        self._num_chars = 0
+
+    def write(self, doc: Document) -> None:
+        self._ids.append(doc.id)
+        self._texts.append(doc.text)
+        self._metadata.append(as_json(doc.metadata))
+        self._num_chars += len(doc.text)
+        if len(self._ids) >= ROWS_PER_GROUP or self._num_chars >= CHARS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._ids:
             metadata = pa.array(self._metadata, pa.large_binary()).view(pa.large_string())  # orjson writes UTF-8
             columns = [_strings(self._ids, pa.string()), _strings(self._texts, pa.large_string()), metadata]
             self._file.write_table(pa.table(columns, schema=DOCUMENT_SCHEMA))
             self._begin_group()
 
 
+class RowWriter(_Writer):
+    """Writes rows of a shard whose texts stay where they are: in `texts`. `folder`: where the file will lie in the end."""
+
+    def __init__(self, path: Path, texts: Path, folder: Path):
+        self._schema = row_schema(texts, folder)
+        super().__init__(path, self._schema)
+        self._tables: list[pa.Table] = []
+
+    def write(self, rows: pa.Table, num_chars: int) -> None:
+        """`num_chars`: of their texts."""
+        self._tables.append(rows.cast(self._schema))
+        self._num_chars += num_chars
+        if sum(map(len, self._tables)) >= ROWS_PER_GROUP // 2 or self._num_chars >= CHARS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables([self._schema.empty_table(), *self._tables])
+        if len(table):
+            self._file.write_table(table, row_group_size=len(table))
+        self._tables, self._num_chars = [], 0
+
+
 def read_shard(path: Path, first: int = 0) -> Iterator[Document]:
     """Documents of a shard that an earlier stage wrote, in order, from row `first` on."""
     with _unchanged(path):
-        file = pq.ParquetFile(path)
-        for group in range(file.num_row_groups):
-            num_rows = file.metadata.row_group(group).num_rows
+        shard = Shard(path)
+        for group in range(shard.num_groups):
+            num_rows = shard.num_rows(group)
             if first < num_rows:
-                ids, texts, metadata = (column.to_pylist() for column in file.read_row_group(group).columns)
+                ids, texts, metadata = (column.to_pylist() for column in shard.documents(group).columns)
                 for i in range(first, num_rows):
                     yield Document(text=texts[i], id=ids[i], metadata=orjson.loads(metadata[i]))
             first = max(0, first - num_rows)
@@ -98,7 +114,7 @@ def read_shard(path: Path, first: int = 0) -> Iterator[Document]:
 
 def num_documents(path: Path) -> int:
     with _unchanged(path):
-        return int(pq.read_metadata(path).num_rows)
+        return Shard(path).num_documents
 
 
 @contextmanager

@@ -37,10 +37,10 @@ def dedup(page: "Page", name: str, params: dict[str, Any], inputs: dict[str, Inp
     yield pairs
     clusters = page.stage(f"{name}_clusters", "dedup_clusters", rule, {**found, "pairs": made(pairs)})
     yield clusters
+    decided = {"signatures": made(signatures), "clusters": made(clusters)}
     if params["index"]:
-        kept = {"signatures": made(signatures), "clusters": made(clusters)}
-        yield page.stage(f"{name}_index", INDEX, page.sharded, kept)
-    yield page.stage(name, "dedup", page.sharded, {**inputs, "clusters": made(clusters)}, **page.limits)
+        yield page.stage(f"{name}_index", INDEX, page.sharded, decided)
+    yield page.stage(name, "dedup", page.sharded, inputs | decided, **page.limits)
 
 
 def _misfit(page: "Page", path: str, entry: Input, wanted: dict[str, int]) -> str:

@@ -1,7 +1,9 @@
 """Deduplication: the whole stage, shards in and kept shards out, against datatrove's four MinHash stages and datasketch's LSH.
 
-All ways read the same parquet shards and write the documents they keep. datatrove runs FineWeb's 14 bands of 8, datasketch our
-20 of 6. What was found is judged by similarities computed anew, from words.
+All ways read the same parquet shards. The others write the documents they keep (2 % of datasketch's time), ours writes which
+rows of the shards they are (`recipes/shards.py`): what the next stage then reads is part of no way's time, and costs it what
+`benchmark io` tells. datatrove runs FineWeb's 14 bands of 8, datasketch our 20 of 6. What was found is judged by similarities
+computed anew, from words.
 """
 
 import re
@@ -94,7 +96,7 @@ def _stages(corpus: Path, out: Path) -> list[Stage]:
         ("dedup_candidates", ranks, ("signatures",)),
         ("dedup_pairs", {"min_jaccard": PARAMS.min_jaccard} | ranks, ("signatures", "candidates")),
         ("dedup_clusters", rule, ("signatures", "pairs")),
-        ("dedup", ranks, ("documents", "clusters")),
+        ("dedup", ranks, ("documents", "signatures", "clusters")),
     ):
         made = {role: stages[f"dedup_{role}"].folder for role in roles if role != "documents"}
         inputs = {role: Input(str(folder), role, str(folder)) for role, folder in made.items()}

@@ -1,7 +1,7 @@
 """Reading and writing documents: ours against datatrove's readers and writers, and what working in parts costs.
 
-Both sides read the same JSON lines and WARC records, and parquet shards as their own writers leave them. `quality` tells
-megabytes of text a second of both.
+Both sides read the same JSON lines and WARC records, and parquet shards as their own writers leave them; rows of a shard, which
+dedup leaves, are read against a shard that was written anew. `quality` tells megabytes of text a second of both.
 """
 
 import gzip
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+import pyarrow.compute as pc
 import zstandard
 from datatrove.data import Document
 
@@ -35,6 +36,7 @@ def comparisons(size: Size) -> Iterator[Comparison]:
         ("datatrove ParquetReader", read_ours, read_parquet),
         ("datatrove JsonlReader (zstd)", read_source, read_jsonl),
         ("datatrove WarcReader", read_warc, read_warc_stock),
+        ("a shard that has its texts itself", read_rows, read_kept),
         ("the same in one part", copy_in_parts, copy_in_one_part),
     ]
     for against, ours, stock in pairs:
@@ -119,6 +121,33 @@ def read_parquet(documents: int, scratch: Path) -> Work:
     write_parquet(documents, scratch)()
     reader = ParquetReader(str(scratch / "stock"))
     return _warmed(lambda: _count(reader.run()))
+
+
+def read_rows(documents: int, scratch: Path) -> Work:
+    """What dedup leaves where it drops every eighth document: rows of the shard before."""
+    from curation.shards import RowWriter, read_shard
+    from recipes.shards import Shard
+
+    write_shard(documents, scratch)()
+    shard, path = Shard(scratch / "shard.parquet"), scratch / "rows.parquet"
+    writer = RowWriter(path, shard.texts, path.parent)
+    for group in range(shard.num_groups):
+        rows = shard.rows(group)
+        writer.write(rows.filter(pc.not_equal(pc.bit_wise_and(rows["row"], 7), 7)), num_chars=0)
+    writer.close()
+    return _warmed(lambda: _count(read_shard(path)))
+
+
+def read_kept(documents: int, scratch: Path) -> Work:
+    from curation.shards import ShardWriter, read_shard
+
+    path = scratch / "kept.parquet"
+    writer = ShardWriter(path)
+    for number, doc in enumerate(_documents(documents, scratch)):
+        if number % 8 != 7:
+            writer.write(doc)
+    writer.close()
+    return _warmed(lambda: _count(read_shard(path)))
 
 
 def read_source(documents: int, scratch: Path) -> Work:

@@ -1,7 +1,12 @@
-"""What the clusters mean for one shard: documents are dropped by id and text."""
+"""What the clusters mean for one shard: which of its documents are dropped, by id and text.
+
+No text is read or written again but a few examples: signatures know what is in each row, and what stays and what goes are rows
+of the shard that was deduplicated (`recipes/shards.py`).
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,94 +20,92 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles
-from curation.dedup.shard_tables import only_chunk
-from curation.dedup.shingles import num_characters, text_keys
-from curation.shards import ShardWriter, num_documents
+from curation.dedup.shingles import Numbers
+from curation.dedup.signatures import Signatures
 from curation.steps import DOCUMENTS
-from recipes.manifest import NUM_EXAMPLES
+from recipes.shards import Shard
 
 
-class RankDrops:
-    """Drops of one rank, from drops.parquet. About 600 bytes a dropped document. `memory`: what was taken before."""
+@dataclass(frozen=True)
+class Drops:
+    """Of the documents of a rank, in the order of its shard: which ones are dropped, and for each of these why, from
+    drops.parquet. About 600 bytes a dropped document."""
 
-    def __init__(self, clusters: Path, rank: int, memory: dict[str, Any] | None = None):
-        rows = SortedFiles([clusters / "drops.parquet"]).read(rank, rank + 1).to_pylist()
-        self.ids = pa.array({row["id"] for row in rows if not row["kept"]}, pa.string())  # of documents that may be dropped
-        self._fates: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-        for row in sorted(rows, key=lambda row: not row["kept"]):  # of copies with the same id and text, the first one stays
-            self._fates[row["id"], row["text"]].append(row)
-        self._num_drops = len(rows) - sum(row["kept"] for row in rows)
-        self.memory: dict[str, Any] = {"num_taken": 0, "repeated": []}
-        for id_, key in memory["repeated"] if memory else ():
-            self.take(id_, key)
-        self.memory["num_taken"] = memory["num_taken"] if memory else 0
+    places: Numbers
+    rows: list[dict[str, Any]]
 
-    def take(self, id_: str, key: int) -> dict[str, Any] | None:
-        """The row of a document that is to be dropped, once; None for one that stays. Asked in the order of the shard."""
-        rows = self._fates.get((id_, key))
-        if not rows:
-            return None
-        if len(rows) > 1:
-            self.memory["repeated"].append([id_, key])
-        row = rows.pop(0)
-        self.memory["num_taken"] += not row["kept"]
-        return None if row["kept"] else row
+    def within(self, first: int, end: int) -> "Drops":
+        """Of documents `first` to `end`; places are counted from `first`."""
+        low, high = np.searchsorted(self.places, (first, end)).tolist()
+        return Drops(self.places[low:high] - first, self.rows[low:high])
 
-    @property
-    def num_left(self) -> int:
-        left: int = self._num_drops - self.memory["num_taken"]
-        return left
+
+def find_drops(clusters: Path, rank: int, documents: pa.Table) -> Drops:
+    """`documents` (id, text: the text's key) are those of the rank's shard, in its order. Of copies with the same id and text
+    the first one stays."""
+    fates: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for row in SortedFiles([clusters / "drops.parquet"]).read(rank, rank + 1).to_pylist():
+        fates[row["id"], row["text"]].append(row)
+    for copies in fates.values():
+        copies.sort(key=lambda row: not row["kept"])
+    ids = pa.array({id_ for id_, _ in fates}, pa.string())
+    asked = np.flatnonzero(pc.is_in(documents["id"], value_set=ids))
+    some = documents.take(asked)
+    found = {}
+    for place, *name in zip(asked.tolist(), some["id"].to_pylist(), some["text"].to_pylist(), strict=True):
+        left = fates.get(tuple(name))
+        row = left.pop(0) if left else None
+        if row is not None and not row["kept"]:
+            found[place] = row
+    return Drops(np.array(list(found), np.int64), list(found.values()))
 
 
 class DropDuplicates(PipelineStep):
-    """Drops what the clusters say from tables of documents, found by id and checked by text: other documents of the same id pass.
-    From Arrow to Arrow: only what is dropped becomes Documents."""
+    """From tables of rows to tables of rows."""
 
     name = "drop_duplicates"
 
-    def __init__(self, shards: Path, clusters: Path, book: Book):
+    def __init__(self, shards: Path, signatures: Signatures, clusters: Path, book: Book):
         super().__init__()
         self.shards = shards
+        self.signatures = signatures
         self.clusters = clusters
         self.book = book
-        self.memory: dict[str, Any] | None = None  # of the drops
-        self._drops: RankDrops | None = None
+        self._found: tuple[Drops, npt.NDArray[np.int64]] | None = None  # and how many characters each document has
 
     def run(self, data: Iterable[pa.Table], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
-        book, shard = self.book, f"{rank:05d}.parquet"
-        drops = self._drops = self._drops or RankDrops(self.clusters, rank, self.memory)
-        writer = ShardWriter(book.folder / DOCUMENTS / shard)
-        for table in data:
-            book.count("characters_in", n=num_characters(only_chunk(table["text"])))
-            kept = table.filter(pa.array(self._stays(table, drops)))
-            for doc in to_documents(kept.slice(0, NUM_EXAMPLES)):
-                book.example("kept", doc)
-            writer.write_table(kept)
-            book.count("documents_out", n=len(kept))
-            book.count("characters_out", n=num_characters(only_chunk(kept["text"])))
+        book, shard = self.book, Shard(self.shards / f"{rank:05d}.parquet")
+        drops, lengths = self._found = self._found or self._find(shard.path, rank)
+        writer = book.row_writer(DOCUMENTS, shard.texts)
+        for rows in data:
+            end = book.counts["documents_in"]
+            first = end - len(rows)
+            here, num_chars = drops.within(first, end), lengths[first:end]
+            self._drop(rows, here, num_chars, shard, first)
+            stays = np.ones(len(rows), np.bool_)
+            stays[here.places] = False
+            writer.write(rows.filter(pa.array(stays)), int(num_chars[stays].sum()))
+            book.show("kept", (_document(shard, first + place) for place in np.flatnonzero(stays).tolist()))
+            book.count("documents_out", n=int(stays.sum()))
+            book.count("characters_in", n=int(num_chars.sum()))
+            book.count("characters_out", n=int(num_chars[stays].sum()))
         writer.close()
-        self.memory = drops.memory
-        is_last = book.counts["documents_in"] == num_documents(self.shards / shard)
-        if is_last and drops.num_left:
-            raise ValueError(
-                f"{self.shards / shard} has changed since its signatures were written: {drops.num_left} documents to drop "
-                "are not there; run the dedup stages again"
-            )
 
-    def _stays(self, table: pa.Table, drops: RankDrops) -> npt.NDArray[np.bool_]:
-        """Marks the rows that stay; the others go on record."""
-        places = np.flatnonzero(pc.is_in(table["id"], value_set=drops.ids))
-        some = table.take(places).combine_chunks()
-        ids, keys = some["id"].to_pylist(), text_keys(only_chunk(some["text"])).tolist()
-        rows = [drops.take(id_, key) for id_, key in zip(ids, keys, strict=True)]
-        for reason in sorted({row["kind"] for row in rows if row}):
-            here = [(place, row) for place, row in enumerate(rows) if row and row["kind"] == reason]
-            gone = some.take([place for place, _ in here])
-            metadata = [orjson.loads(known) | _evidence(row) for known, (_, row) in zip(gone["metadata"].to_pylist(), here)]
-            self.book.drop_rows(gone, metadata, f"{reason}_duplicate")
-        stays = np.ones(len(table), np.bool_)
-        stays[places] = [row is None for row in rows]
-        return stays
+    def _find(self, shard: Path, rank: int) -> tuple[Drops, npt.NDArray[np.int64]]:
+        self.signatures.check_made_from(shard, rank)
+        documents = self.signatures.in_order(rank, ["id", "text", "length"])
+        return find_drops(self.clusters, rank, documents), documents["length"].to_numpy()
+
+    def _drop(self, rows: pa.Table, drops: Drops, num_chars: npt.NDArray[np.int64], shard: Shard, first: int) -> None:
+        """Puts what is dropped on record, kind by kind."""
+        for kind in sorted({row["kind"] for row in drops.rows}):
+            chosen = [number for number, row in enumerate(drops.rows) if row["kind"] == kind]
+            places = drops.places[chosen]
+            gone = rows.take(places)
+            pairs = zip(gone["metadata"].to_pylist(), chosen, strict=True)
+            metadata = [orjson.loads(known) | _evidence(drops.rows[number]) for known, number in pairs]
+            examples = (_document(shard, first + place) for place in places.tolist())
+            self.book.drop_rows(gone, metadata, f"{kind}_duplicate", shard.texts, int(num_chars[places].sum()), examples)
 
 
 def _evidence(row: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +113,6 @@ def _evidence(row: dict[str, Any]) -> dict[str, Any]:
     return {"duplicate_of": row["duplicate_of"]} | similar
 
 
-def to_documents(table: pa.Table) -> Iterator[Document]:
-    for row in table.to_pylist():
-        yield Document(text=row["text"], id=row["id"], metadata=orjson.loads(row["metadata"]))
+def _document(shard: Shard, place: int) -> Document:
+    found = shard.document(place)
+    return Document(text=found["text"], id=found["id"], metadata=orjson.loads(found["metadata"]))

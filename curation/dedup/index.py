@@ -17,7 +17,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.banding import read_banding
 from curation.book import Book
-from curation.dedup.drops import RankDrops
+from curation.dedup.drops import find_drops
 from curation.dedup.shingles import Numbers
 from curation.dedup.signatures import Signatures, SignatureWriter
 from recipes.stage import Reports
@@ -38,7 +38,7 @@ class ReadSignatures(PipelineStep):
         self.memory = 0  # tables that were read
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
-        documents = pq.read_table(self.signatures.file("documents", rank)).sort_by("start")
+        documents = self.signatures.in_order(rank)
         bands = pq.ParquetFile(self.signatures.file("bands", rank))
         report = Reports(self.stage, rank, "tables")
         rows, groups = range(0, len(documents), DOCUMENTS_AT_ONCE), range(0, bands.num_row_groups, GROUPS_AT_ONCE)
@@ -96,10 +96,9 @@ class WriteIndex(PipelineStep):
         writer.close()
 
     def _find_places(self, rank: int) -> Places:
-        drops = RankDrops(self.clusters, rank)
-        documents = pq.read_table(self.signatures.file("documents", rank), columns=["start", "id", "text"]).sort_by("start")
-        pairs = zip(documents["id"].to_pylist(), documents["text"].to_pylist(), strict=True)
-        stays = np.array([drops.take(id_, key) is None for id_, key in pairs], np.bool_)
+        documents = self.signatures.in_order(rank, ["id", "text"])
+        stays = np.ones(len(documents), np.bool_)
+        stays[find_drops(self.clusters, rank, documents).places] = False
         num_shingles = self.signatures.file("shingles", rank, "bin").stat().st_size // 4
         bounds = np.r_[documents["start"].to_numpy().astype(np.int64), num_shingles]
         sizes = np.diff(bounds) * stays

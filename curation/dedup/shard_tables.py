@@ -5,36 +5,38 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from datatrove.data import DocumentsPipeline
 from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles
+from recipes.shards import Shard
 from recipes.stage import Reports
 
 
 class ReadShard(PipelineStep):
-    """The documents of this rank (id, text, metadata), a row group at a time. `stage` hears of progress."""
+    """The documents of this rank, a row group at a time: id, text, metadata, or without their `texts` id, row, metadata. `stage`
+    hears of progress."""
 
     name = "shard"
 
-    def __init__(self, documents: Path, book: Book, *, stage: Path):
+    def __init__(self, documents: Path, book: Book, *, stage: Path, texts: bool = True):
         super().__init__()
         self.documents = documents
         self.book = book
         self.stage = stage
+        self.texts = texts
         self.memory = 0  # row groups that were read
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
-        file = pq.ParquetFile(self.documents / f"{rank:05d}.parquet")
+        shard = Shard(self.documents / f"{rank:05d}.parquet")
         self.book.count("documents_in", n=0)
         report = Reports(self.stage, rank, "documents")
-        for group in range(self.memory, file.num_row_groups):
+        for group in range(self.memory, shard.num_groups):
             self.memory += 1
-            self.book.count("documents_in", n=file.metadata.row_group(group).num_rows)
-            yield file.read_row_group(group, use_threads=False).combine_chunks()
-            report(self.book.counts["documents_in"], file.metadata.num_rows)
+            self.book.count("documents_in", n=shard.num_rows(group))
+            yield (shard.documents(group) if self.texts else shard.rows(group)).combine_chunks()
+            report(self.book.counts["documents_in"], shard.num_documents)
 
 
 class ReadRanges(PipelineStep):

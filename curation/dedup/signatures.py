@@ -31,8 +31,10 @@ from curation.dedup.shard_tables import only_chunk
 from curation.dedup.shingles import MinHash, Shingles, SignedTexts, Signer
 from curation.dedup.survivors import wanted_codes
 from recipes.schema import DedupStage
+from recipes.shards import footer_hash
 
 BATCH_DOCUMENTS = 1_000
+SHARD = b"shard"  # in the metadata of a file of documents: the hash of the shard's footer
 SHOWN_CHARS = 40  # of a date that cannot be read
 DOCUMENT_SCHEMA = pa.schema(
     [
@@ -64,6 +66,16 @@ class Signatures:
     def file(self, kind: str, rank: int, suffix: str = "parquet") -> Path:
         return self.folder / kind / f"{rank:05d}.{suffix}"
 
+    def in_order(self, rank: int, columns: list[str] | None = None) -> pa.Table:
+        """What is known of a rank's documents, in the order of its shard."""
+        file = self.file("documents", rank)
+        return pq.read_table(file, columns=columns and [*columns, "start"], use_threads=False).sort_by("start")
+
+    def check_made_from(self, shard: Path, rank: int) -> None:
+        """Refuses a shard that was written anew since."""
+        if pq.read_schema(self.file("documents", rank)).metadata.get(SHARD) != footer_hash(shard):
+            raise ValueError(f"{shard} has changed since its signatures were written; run the dedup stages again")
+
     @property
     def num_documents(self) -> int:
         return sum(int(pq.read_metadata(file).num_rows) for file in self.files("documents"))
@@ -87,11 +99,10 @@ def open_all(folders: Iterable[Signatures], kind: str) -> SortedFiles:
 class SignatureWriter:
     """The files of one rank, or of a part of it whose shingles begin at `place`; whole or not there at all."""
 
-    def __init__(self, folder: Path, rank: int, metadata: dict[str, int], *, urls: bool, place: int = 0):
+    def __init__(self, folder: Path, rank: int, metadata: dict[str, int], *, urls: bool, place: int = 0, shard: bytes = b""):
         files = Signatures(folder)
-        schema = BAND_SCHEMA.with_metadata({METADATA: json.dumps(metadata)})
-        self.documents = SortedWriter(files.file("documents", rank), DOCUMENT_SCHEMA)
-        self.bands = SortedWriter(files.file("bands", rank), schema)
+        self.documents = SortedWriter(files.file("documents", rank), DOCUMENT_SCHEMA.with_metadata({SHARD: shard}))
+        self.bands = SortedWriter(files.file("bands", rank), BAND_SCHEMA.with_metadata({METADATA: json.dumps(metadata)}))
         self.urls = SortedWriter(files.file("urls", rank), URL_SCHEMA) if urls else None
         self._path = files.file("shingles", rank, "bin")
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,8 +130,9 @@ class WriteSignatures(PipelineStep):
 
     name = "signatures"
 
-    def __init__(self, params: DedupStage, book: Book, *, seed: int, sources: Sequence[str] = ()):
+    def __init__(self, shards: Path, params: DedupStage, book: Book, *, seed: int, sources: Sequence[str] = ()):
         super().__init__()
+        self.shards = shards
         self.params = params
         self.book = book
         self.seed = seed
@@ -131,7 +143,8 @@ class WriteSignatures(PipelineStep):
         params = self.params
         signer = Signer(params.ngram, MinHash(params.num_bands, params.rows_per_band, self.seed))
         shared = banding({**params.model_dump(), "seed": self.seed})
-        writer = SignatureWriter(self.book.folder, rank, shared, urls=params.url, place=self.memory)
+        shard = footer_hash(self.shards / f"{rank:05d}.parquet")
+        writer = SignatureWriter(self.book.folder, rank, shared, urls=params.url, place=self.memory, shard=shard)
         for table in data:
             for first in range(0, len(table), BATCH_DOCUMENTS):
                 some = table.slice(first, BATCH_DOCUMENTS)

@@ -12,6 +12,7 @@ A rank that begins again reads the file at hand once more up to the record where
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
@@ -24,8 +25,10 @@ from datatrove.pipeline.readers.base import BaseReader
 from curation.book import Book
 from curation.sources.identity import Identities, short_names
 from curation.sources.unpack import DAMAGE, ForeignFile, compression, damage, lines, unpacked
+from curation.sources.values import BadValue, column_values, lookup
 from curation.sources.warc import Damaged, Skipped, read_warc
 from recipes.schema import Source
+from recipes.shards import DOCUMENT_SCHEMA, Shard, has_rows
 
 BATCH_ROWS = 1_000
 ENCRYPTED = b"PARE"
@@ -166,10 +169,10 @@ class ReadSource(BaseReader):
             except UnicodeDecodeError:
                 self._unreadable("invalid_utf8", file)
             return None
-        if not isinstance(row, dict):
-            self._unreadable("invalid_json", file)
-            return None
-        return row
+        if isinstance(row, dict):
+            return row
+        self._unreadable("invalid_json", file)
+        return None
 
     def _read_parquet(self, stream: IO[bytes], file: str) -> Iterator[Document]:
         is_encrypted = stream.read(len(ENCRYPTED)) == ENCRYPTED
@@ -177,7 +180,8 @@ class ReadSource(BaseReader):
             return
         try:
             table = pq.ParquetFile(stream)
-            columns = self._columns(table.schema_arrow.names)
+            rows = Shard(Path(stream.name)) if has_rows(table.schema_arrow) else None  # their texts lie in another file
+            columns = self._columns(DOCUMENT_SCHEMA.names if rows else table.schema_arrow.names)
         except (pa.ArrowException, OSError):
             self._unreadable("encrypted_parquet" if is_encrypted else "corrupt_parquet", file, "files")
             return
@@ -187,7 +191,8 @@ class ReadSource(BaseReader):
                 self._record += num_rows
                 continue
             try:
-                for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+                found = rows.batches(group, BATCH_ROWS, columns) if rows else table.iter_batches(BATCH_ROWS, [group], columns)
+                for batch in found:
                     yield from self._from_batch(batch, file)
             except (pa.ArrowException, OSError):  # the other groups are whole
                 lost = before + num_rows - self._record
@@ -204,10 +209,10 @@ class ReadSource(BaseReader):
 
     def _from_batch(self, batch: pa.RecordBatch, file: str) -> Iterator[Document]:
         names = batch.schema.names
-        for values in zip(*map(_values, batch.columns), strict=True) if names else [()] * batch.num_rows:
+        for values in zip(*map(column_values, batch.columns), strict=True) if names else [()] * batch.num_rows:
             if self._was_read():
                 continue
-            bad = next((value for value in values if isinstance(value, _Bad)), None)
+            bad = next((value for value in values if isinstance(value, BadValue)), None)
             if bad is not None:
                 self._unreadable(bad.kind, file)
                 continue
@@ -218,10 +223,10 @@ class ReadSource(BaseReader):
     def _from_row(self, row: dict[str, Any], file: str, index: int) -> Document | None:
         columns = self.source.columns
         try:
-            if any(_lookup(row, theirs) not in values for theirs, values in self.source.where.items()):
+            if any(lookup(row, theirs) not in values for theirs, values in self.source.where.items()):
                 self.book.count("skipped", "where")
                 return None
-            fields = {ours: _lookup(row, theirs) for ours, theirs in columns.items()}
+            fields = {ours: lookup(row, theirs) for ours, theirs in columns.items()}
         except (KeyError, IndexError, TypeError, ValueError):
             self._unreadable("missing_column", file)
             return None
@@ -252,43 +257,6 @@ class ReadSource(BaseReader):
             return text
         self._unreadable("empty_text" if isinstance(text, str) else "missing_column" if text is None else "not_text", file)
         return None
-
-
-class _Bad:
-    """A value of a column that Python cannot hold."""
-
-    def __init__(self, error: Exception):
-        self.kind = "invalid_utf8" if isinstance(error, UnicodeDecodeError) else "bad_value"
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """Bytes are texts that their writer did not call so, where they are UTF-8."""
-    try:
-        return [_decoded(value) if isinstance(value, bytes) else value for value in column.to_pylist()]
-    except (ValueError, OverflowError):  # no UTF-8, a year above 9999
-        return [_value(item) for item in column]
-
-
-def _value(item: pa.Scalar) -> Any:
-    try:
-        return item.as_py()
-    except (ValueError, OverflowError) as error:
-        return _Bad(error)
-
-
-def _decoded(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
-
-
-def _lookup(row: dict[str, Any], path: str) -> Any:
-    """A column, a field inside a struct ("metadata.url") or an item of a list ("generations.0")."""
-    value: Any = row
-    for key in path.split(".") if path not in row else [path]:
-        value = value[int(key)] if isinstance(value, list) else value[key]
-    return value
 
 
 def _size(fs: Any, file: str) -> int:

@@ -16,12 +16,11 @@ import pyarrow.parquet as pq
 
 from recipes.report.figures import is_number
 from recipes.report.record import Record, flat
+from recipes.shards import Shard, has_documents
 
 NUM_SAMPLES = 3  # a reason
 MAX_TRIES = 4  # a sample: files may be empty
 SAMPLE_CHARS = 1_200
-ROWS_AT_ONCE = 16
-COLUMNS = ("id", "text", "metadata")
 EVIDENCE = ("duplicate_of", "jaccard", "contamination", "near_contamination", "masked_contamination", "language")
 
 
@@ -79,30 +78,16 @@ def _draw(folder: Path, files: Sequence[tuple[str, int]], *, seed: str) -> Itera
         [path] = dice.choices([path for path, _ in files], [size for _, size in files])
         place = dice.random()
         try:
-            with pq.ParquetFile(folder / path) as file:
-                if not set(COLUMNS) <= set(file.schema_arrow.names):
-                    return  # of documents, but not documents: signatures
-                row = int(place * file.metadata.num_rows)
-                found = _read_row(file, row) if file.metadata.num_rows and (path, row) not in drawn else None
-        except (pa.ArrowException, OSError):
+            if not has_documents(pq.read_schema(folder / path)):
+                return  # of documents, but not documents: signatures
+            shard = Shard(folder / path)
+            row = int(place * shard.num_documents)
+            found = shard.document(row) if shard.num_documents and (path, row) not in drawn else None
+        except (pa.ArrowException, OSError, ValueError):
             return
         if found is not None:
             drawn.add((path, row))
             yield _described(found)
-
-
-def _read_row(file: pq.ParquetFile, row: int) -> dict[str, Any]:
-    """One row; the rows before it in its row group are decoded a few at a time and let go."""
-    group = 0
-    while row >= file.metadata.row_group(group).num_rows:
-        row -= file.metadata.row_group(group).num_rows
-        group += 1
-    for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[group], columns=list(COLUMNS)):
-        if row < len(batch):
-            found: dict[str, Any] = pa.Table.from_batches([batch]).slice(row, 1).to_pylist()[0]
-            return found
-        row -= len(batch)
-    raise AssertionError("a row group holds fewer rows than its file says")
 
 
 def _described(row: dict[str, Any]) -> dict[str, Any]:

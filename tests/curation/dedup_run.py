@@ -73,7 +73,7 @@ class Run:
             writer.close()
             book = Book(folder / "signatures")
             tables = ReadShard(writer.path.parent, book, stage=folder).run(None, rank)
-            WriteSignatures(params, book, seed=7, sources=sources).run(tables, rank)
+            WriteSignatures(writer.path.parent, params, book, seed=7, sources=sources).run(tables, rank)
         self.signatures = Signatures(folder / "signatures")
         folders = [self.signatures, *(old.index() for old in against or ())]
         self.book = Book(folder)
@@ -95,8 +95,9 @@ class Run:
         for rank in range(self.num_shards):
             book = Book(self.folder / "kept")
             book.rank = rank
-            tables = ReadShard(self.folder / "documents", book, stage=self.folder).run(None, rank)
-            DropDuplicates(self.folder / "documents", self.folder, book).run(tables, rank)
+            shards = self.folder / "documents"
+            rows = ReadShard(shards, book, stage=self.folder, texts=False).run(None, rank)
+            DropDuplicates(shards, self.signatures, self.folder, book).run(rows, rank)
             book.close()
             self.kept += read_shard(self.folder / "kept" / "documents" / f"{rank:05d}.parquet")
         for path in sorted((self.folder / "kept" / "dropped").rglob("*.parquet")):

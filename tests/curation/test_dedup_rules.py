@@ -116,13 +116,16 @@ def test_cluster_sizes_are_counted(tmp_path: Path) -> None:
     assert Run(tmp_path, [docs]).counts["cluster_sizes"] == {"2": 2, "3": 1}
 
 
-def test_documents_that_changed_after_their_signatures_are_an_error(tmp_path: Path) -> None:
-    run = Run(tmp_path, [[doc("a", text_of(27), math_score=1.0), doc("b", changed(text_of(27), [3]))]])
+@pytest.mark.parametrize("which", ["kept", "dropped"])
+def test_documents_that_changed_after_their_signatures_are_an_error(tmp_path: Path, which: str) -> None:
+    texts = {"a": text_of(27), "b": changed(text_of(27), [3])}
+    run = Run(tmp_path, [[doc(id_, text, math_score=float(id_ == "a")) for id_, text in texts.items()]])
+    texts["a" if which == "kept" else "b"] = text_of(28)
     writer = ShardWriter(tmp_path / "documents" / "00000.parquet")
-    writer.write(doc("a", text_of(27)))
-    writer.write(doc("b", text_of(28)))
+    for id_, text in texts.items():
+        writer.write(doc(id_, text, math_score=float(id_ == "a")))
     writer.close()
-    with pytest.raises(ValueError, match="has changed since its signatures were written: 1 documents to drop are not there"):
+    with pytest.raises(ValueError, match="has changed since its signatures were written; run the dedup stages again"):
         run.drop()
 
 
@@ -134,7 +137,7 @@ def test_dates_that_cannot_be_read_are_counted_and_never_the_oldest(tmp_path: Pa
         writer.write(one)
     writer.close()
     book = Book(tmp_path / "signatures")
-    WriteSignatures(params, book, seed=7).run(ReadShard(writer.path.parent, book, stage=tmp_path).run(None))
+    WriteSignatures(writer.path.parent, params, book, seed=7).run(ReadShard(writer.path.parent, book, stage=tmp_path).run(None))
     assert book.counts["unreadable"] == {"dates": {"no_iso_date": 1}}
     assert book.names == {"dates/no_iso_date": ["1588650000"]}
     assert Run(tmp_path / "run", [docs], params).drop().kept_ids == ["iso"]

@@ -1,6 +1,5 @@
 """What keeps deduplication within a small memory changes nothing of its results."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from curation.dedup import ReadClusters, cluster_parts, components, key_ranges
 from curation.dedup import candidates as candidates_module
 from curation.dedup.candidates import NUM_FIRST, NUM_NEIGHBOURS, candidates_of, pairs_in_buckets
 from curation.dedup.components import find_components
-from curation.dedup.drops import RankDrops
+from curation.dedup.drops import find_drops
 from curation.dedup.key_ranges import NUM_KEYS, SortedFiles, SortedWriter, key_order
 from curation.dedup.shingles import text_keys
 from curation.dedup.whole_folder import whole_folder
@@ -185,21 +184,19 @@ def test_without_numba_the_result_is_the_same(tmp_path: Path, monkeypatch: pytes
     assert plain.clusters == compiled.clusters
 
 
-def test_drops_go_on_where_a_killed_rank_left_them(tmp_path: Path) -> None:
+def test_of_copies_with_one_id_and_text_the_first_one_stays(tmp_path: Path) -> None:
     texts = [text_of(seed) for seed in (1, 1, 2, 1, 2, 3)]
-    docs = [doc(id_, text) for id_, text in zip(("same", "same", "a", "same", "b", "same"), texts, strict=True)]
-    Run(tmp_path, [docs])
-    keys = text_keys(pa.array(texts, pa.large_string())).tolist()
-    asked = [(one.id, key) for one, key in zip(docs, keys, strict=True)]
-    whole = RankDrops(tmp_path, 0)
-    fates = [whole.take(*one) for one in asked]
-    assert [fate is None for fate in fates] == [True, False, True, False, False, True]
-    for killed_at in range(len(asked) + 1):
-        first = RankDrops(tmp_path, 0)
-        before = [first.take(*one) for one in asked[:killed_at]]
-        again = RankDrops(tmp_path, 0, json.loads(json.dumps(first.memory)))
-        assert before + [again.take(*one) for one in asked[killed_at:]] == fates
-        assert (again.num_left, again.memory) == (0, whole.memory)
+    ids = ["same", "same", "a", "same", "b", "same"]
+    Run(tmp_path, [[doc(id_, text) for id_, text in zip(ids, texts, strict=True)]])
+    documents = pa.table({"id": ids, "text": text_keys(pa.array(texts, pa.large_string()))})
+    drops = find_drops(tmp_path, 0, documents)
+    assert drops.places.tolist() == [1, 3, 4]
+    assert [(row["id"], row["duplicate_of"]) for row in drops.rows] == [("same", "same"), ("same", "same"), ("b", "a")]
+    for first in range(len(ids) + 1):
+        for end in range(first, len(ids) + 1):
+            some = drops.within(first, end)
+            assert (some.places + first).tolist() == [place for place in (1, 3, 4) if first <= place < end]
+            assert some.rows == [row for place, row in zip((1, 3, 4), drops.rows, strict=True) if first <= place < end]
 
 
 def test_buckets_up_to_the_limit_are_compared_whole_and_larger_ones_with_the_most_wanted() -> None:

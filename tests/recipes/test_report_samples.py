@@ -10,12 +10,14 @@ from report_files import HOSTILE, LATEX, change, example, passed, write_document
 from report_page import Page
 from report_road import Road, make_road
 
+from curation.shards import RowWriter
 from recipes.report import samples
 from recipes.report.figures import clean
 from recipes.report.formulas import mark_formulas
 from recipes.report.make import render
 from recipes.report.record import Record, read_records
 from recipes.report.samples import NUM_SAMPLES, SAMPLE_CHARS, excerpt, samples_of
+from recipes.shards import Shard
 from recipes.stage import Stage
 
 
@@ -43,6 +45,25 @@ def test_samples_are_different_documents_of_the_stage_and_the_same_every_time(ro
     assert samples_of(record)[2] == repetition
     assert all(row["text"] == clean_bytes(HOSTILE) and row["why"] == "other_language" for row in language.rows)
     assert dict(language.rows[0]["told"]) == {"language": "xx", "language score": 0.31}
+
+
+def test_samples_of_rows_have_the_texts_of_the_shard_they_are_of(tmp_path: Path) -> None:
+    road = Road(tmp_path)
+    before = filtering(road, [40])
+    stage = road.stage("curate/x", "dedup", "dedup", "curation", documents=before)
+    shard = Shard(before.folder / "documents" / "00000.parquet")
+    for folder, begin in (("documents", 0), ("dropped/near_duplicate", 20)):
+        writer = RowWriter(stage.folder / folder / "00000.parquet", shard.texts, stage.folder / folder)
+        writer.write(shard.rows(0).slice(begin, 20), num_chars=0)
+        writer.close()
+    road.finish(stage, passed(40, 9, 20, 9))
+    kept, dropped = samples_of(read_stage(road, "dedup"))
+    assert (kept.is_random, dropped.is_random) == (True, True)
+    assert {int(row["text"].split(", ")[1]) < 20 for row in kept.rows} == {True}
+    assert {int(row["text"].split(", ")[1]) < 20 for row in dropped.rows} == {False}
+    assert len(kept.rows) == len(dropped.rows) == NUM_SAMPLES
+    shard.path.unlink()
+    assert samples_of(read_stage(road, "dedup")) == []  # nor does this manifest name any
 
 
 def clean_bytes(text: str) -> str:

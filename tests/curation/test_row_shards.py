@@ -1,0 +1,142 @@
+"""Shards whose texts lie in another shard: what they give is what a shard with these texts would."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datatrove.data import Document
+
+import curation.shards
+from curation.book import Book
+from curation.shards import RowWriter, ShardWriter, num_documents, read_shard
+from curation.sources.read import ReadSource
+from recipes.schema import Source
+from recipes.shards import DOCUMENT_SCHEMA, Shard, has_documents, has_rows
+
+NUM_DOCS, ROWS_PER_GROUP = 100, 8
+DOCS = [
+    Document(text=f"text {i} " * (i % 5) + "é∑" * (i % 3), id=f"d{i}", metadata={"url": f"https://x/{i}"})
+    for i in range(NUM_DOCS)
+]
+
+
+@pytest.fixture(autouse=True)
+def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curation.shards, "ROWS_PER_GROUP", ROWS_PER_GROUP)
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    writer = ShardWriter(tmp_path / "run" / "read" / "documents" / "00000.parquet")
+    for doc in DOCS:
+        writer.write(doc)
+    writer.close()
+    return writer.path
+
+
+def choose(shard: Path, stays: list[bool], stage: str = "dedup", *, chars: int = 10) -> Path:
+    """Rows of a shard, as a stage that works elsewhere until it is done leaves them."""
+    source = Shard(shard)
+    working, final = shard.parents[2] / stage / "logs" / "working" / "00000.parquet", shard.parents[2] / stage / "documents"
+    writer = RowWriter(working, source.texts, final)
+    done = 0
+    for group in range(source.num_groups):
+        rows = source.rows(group)
+        here = stays[done : done + len(rows)]
+        writer.write(rows.filter(pa.array(here, pa.bool_())), num_chars=chars)
+        done += len(rows)
+    writer.close()
+    final.mkdir(parents=True)
+    return working.replace(final / "00000.parquet")
+
+
+def told(docs: Any) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(doc.id, doc.text, doc.metadata) for doc in docs]
+
+
+SHARES = {"all": 1.0, "most": 0.85, "half": 0.5, "few": 0.05, "none": 0.0}
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_rows_give_the_documents_that_were_chosen(shard: Path, share: str) -> None:
+    stays = (np.random.default_rng(7).random(NUM_DOCS) < SHARES[share]).tolist()
+    wanted = [doc for doc, is_kept in zip(DOCS, stays, strict=True) if is_kept]
+    path = choose(shard, stays)
+    assert num_documents(path) == len(wanted)
+    for first in range(0, len(wanted) + 1, 7):
+        assert told(read_shard(path, first)) == told(wanted[first:])
+    rows = Shard(path)
+    tables = [rows.documents(group) for group in range(rows.num_groups)]
+    assert all(table.schema == DOCUMENT_SCHEMA for table in tables)
+    for place, doc in enumerate(wanted):
+        assert rows.document(place) == {"id": doc.id, "text": doc.text, "metadata": json.dumps(doc.metadata).replace(" ", "")}
+    assert "text" not in pq.read_schema(path).names
+    assert has_rows(pq.read_schema(path))
+    assert has_documents(pq.read_schema(path))
+
+
+def test_a_shard_with_texts_gives_its_rows_and_documents(shard: Path) -> None:
+    whole = Shard(shard)
+    rows = pa.concat_tables([whole.rows(group) for group in range(whole.num_groups)])
+    assert rows["row"].to_pylist() == list(range(NUM_DOCS))
+    assert [whole.document(place)["text"] for place in range(NUM_DOCS)] == [doc.text for doc in DOCS]
+    with pytest.raises(IndexError, match="no row 100"):
+        whole.document(NUM_DOCS)
+
+
+def test_rows_of_rows_are_rows_of_the_shard_that_has_the_texts(shard: Path) -> None:
+    first = choose(shard, [i % 3 > 0 for i in range(NUM_DOCS)])
+    kept = [doc for i, doc in enumerate(DOCS) if i % 3]
+    second = choose(first, [i % 2 > 0 for i in range(len(kept))], "again")
+    assert Shard(second).texts == shard
+    shutil.rmtree(first.parent)
+    assert told(read_shard(second)) == told(kept[1::2])
+
+
+def test_row_groups_end_by_what_their_texts_take(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curation.shards, "CHARS_PER_GROUP", 40)
+    few = [i % 8 == 0 for i in range(NUM_DOCS)]
+    assert Shard(choose(shard, few, "short", chars=10)).num_groups == 4
+    assert Shard(choose(shard, few, "long", chars=40)).num_groups == 13
+
+
+def test_results_can_be_moved(shard: Path, tmp_path: Path) -> None:
+    path = choose(shard, [True] * NUM_DOCS)
+    moved = tmp_path / "elsewhere" / "run"
+    moved.parent.mkdir()
+    (tmp_path / "run").rename(moved)
+    assert told(read_shard(moved / path.relative_to(tmp_path / "run"))) == told(DOCS)
+
+
+def test_texts_that_are_gone_or_changed_are_an_error_that_names_them(shard: Path) -> None:
+    path = choose(shard, [True] * NUM_DOCS)
+    content = shard.read_bytes()
+    writer = ShardWriter(shard)
+    for doc in DOCS:
+        writer.write(Document(text=doc.text.replace("7", "8"), id=doc.id, metadata=doc.metadata))
+    writer.close()
+    with pytest.raises(ValueError, match=f"{path} lie in {shard}, which has changed since; remove the folders of both"):
+        next(read_shard(path))
+    shard.unlink()
+    with pytest.raises(ValueError, match=f"{path} lie in {shard}, which is gone; run its page again"):
+        Shard(path).document(0)
+    shard.write_bytes(content)
+    assert told(read_shard(path)) == told(DOCS)
+
+
+@pytest.mark.parametrize("as_records", [False, True])
+def test_a_source_of_a_page_may_be_rows(shard: Path, tmp_path: Path, as_records: bool) -> None:
+    stays = [i % 5 > 0 for i in range(NUM_DOCS)]
+    book = Book(tmp_path / "book")
+    reader = ReadSource(
+        Source(format="parquet", path=""), name="s", location=str(choose(shard, stays)), as_records=as_records, book=book
+    )
+    wanted = [doc for doc in DOCS if int(doc.id[1:]) % 5 and (as_records or doc.text.strip())]
+    found = list(reader.run())
+    assert [doc.id for doc in found] == [doc.id for doc in wanted]
+    assert [doc.metadata["record"]["text"] if as_records else doc.text for doc in found] == [doc.text for doc in wanted]
