@@ -16,6 +16,7 @@ from pathlib import Path
 
 import orjson
 
+from curation.decontaminate.items import read_items
 from recipes.fingerprint import content_hash, source_hash
 from recipes.outside import as_text, identity, matching
 from recipes.stage import Input, is_uri, write_atomically
@@ -33,6 +34,7 @@ class Outside:
         self.problems: list[str] = []
         self._warnings: list[str] = []
         self._unpinned: dict[str, None] = {}
+        self._looked_into: set[str] = set()  # identities of benchmarks' files
 
     @property
     def warnings(self) -> list[str]:
@@ -84,6 +86,17 @@ class Outside:
             self.problem(f"{key}: {path} is not a tokenizer folder: it has none of {', '.join(TOKENIZER_FILES)}")
         if ".benchmarks." in key and (not file.is_file() or not file.stat().st_size):
             self.problem(f"{key}: {path} is {'empty' if file.is_file() else 'a folder'}; name a jsonl file of items")
+
+    def look_into_items(self, benchmark: str, entry: Input, key: str) -> None:
+        """Reads a benchmark's file, which other stages of the plan may name too, unless `locate` has told what is wrong."""
+        if entry.identity in self._looked_into or any(problem.startswith(f"{key}: ") for problem in self.problems):
+            return
+        self._looked_into.add(entry.identity)
+        try:
+            for _ in read_items(benchmark, Path(entry.location)):
+                pass
+        except (OSError, ValueError) as error:
+            self.problem(f"{key}: {error}")
 
     def problem(self, text: str) -> None:
         if text not in self.problems:

@@ -167,7 +167,7 @@ def stock_index(folder: Path, files: dict[str, Path], find_questions: bool) -> P
     from datatrove.utils.typeshelper import Languages
     from datatrove.utils.word_tokenizers import load_word_tokenizer
 
-    from curation.decontaminate.benchmarks import read_items
+    from curation.decontaminate.items import read_items
 
     if folder.is_dir():
         return folder

@@ -1,42 +1,25 @@
-"""Benchmark files, and what of their items documents are compared with.
+"""What of benchmarks' items documents are compared with.
 
 An item is its question. One that is too short to be told from other text is taken together with its options, else with its
 answer, or its solution where that is all there is; an answer alone never contaminates. A worked solution of some length
 contaminates alone. Items that stay too short are counted, and a benchmark of which nothing could be found is an error.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from curation.decontaminate.items import Item, read_items
 from curation.decontaminate.math_token_hashes import find_hashes
 from curation.decontaminate.math_tokens import find_tokens, normalise
-from curation.sources.unpack import DAMAGE, UTF8_MARK, ForeignFile, unpacked
 from recipes.schema import DecontaminateStage
 
-QUESTION_KEYS = ("question", "problem", "prompt", "input", "instruction", "query", "text")
-OPTION_KEYS = ("options", "choices")
-ANSWER_KEYS = ("answer", "final_answer", "target", "label", "correct")
-SOLUTION_KEYS = ("solution", "rationale", "explanation", "answer")  # GSM8K's answer is one
 COUNTS = ("items", "questions", "with_options", "with_answer", "solutions", "too_short", "repetitive")
 LETTERS = "ABCDEFGHIJ"
 LETTERED = re.compile(r"\W*[A-Ja-j]\W")
-ID_KEYS = ("unique_id", "id", "idx", "index", "uid")
-
-
-@dataclass(frozen=True)
-class Item:
-    benchmark: str
-    name: str  # its own id, else its line
-    question: str
-    options: str
-    answer: str
-    solution: str
 
 
 @dataclass(frozen=True)
@@ -46,73 +29,6 @@ class Part:
     item: Item
     name: str
     text: str
-
-
-def read_items(benchmark: str, path: Path) -> Iterator[Item]:
-    """Items of a jsonl file, plain or packed by gzip or zstd."""
-    num = 0
-    for number, line in enumerate(_content(benchmark, path).splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)  # accepts NaN, which real files hold
-        except ValueError as error:
-            raise ValueError(f"benchmark {benchmark!r}: {path}, line {number} is not JSON ({error}); mend the file") from error
-        yield _item(benchmark, path, number, record)
-        num += 1
-    if not num:
-        raise ValueError(f"benchmark {benchmark!r}: {path} is empty; nothing can be decontaminated against it")
-
-
-def _content(benchmark: str, path: Path) -> bytes:
-    if not path.is_file():
-        raise ValueError(f"benchmark {benchmark!r}: there is no file {path}; nothing can be decontaminated against it")
-    with open(path, "rb") as file:
-        try:
-            return unpacked(file).read().removeprefix(UTF8_MARK)
-        except ForeignFile as foreign:
-            what = foreign.kind.replace("_", " ")
-            raise ValueError(f"benchmark {benchmark!r}: {path} is a {what}; write it as jsonl, plain, .gz or .zst") from None
-        except DAMAGE as error:
-            raise ValueError(
-                f"benchmark {benchmark!r}: {path} is damaged or cut off ({error}), and what is behind would not be looked for; "
-                "fetch it again"
-            ) from error
-
-
-def _item(benchmark: str, path: Path, number: int, record: Any) -> Item:
-    if not isinstance(record, dict):
-        raise ValueError(
-            f"benchmark {benchmark!r}: {path}, line {number} is no object but a {type(record).__name__}; write one item a line"
-        )
-    fields = {key.lower(): value for key, value in record.items()}
-    questions = [fields[key] for key in QUESTION_KEYS if isinstance(fields.get(key), str) and fields[key].strip()]
-    if not questions:
-        raise ValueError(
-            f"benchmark {benchmark!r}: {path}, line {number} has no question: keys {sorted(fields)}, wanted one of "
-            f"{', '.join(QUESTION_KEYS)}; rename the column that holds it"
-        )
-    body = fields.get("body")  # ASDiv and SVAMP tell the story there
-    names = [fields[key] for key in ID_KEYS if isinstance(fields.get(key), str | int)]
-    return Item(
-        benchmark,
-        name=str(names[0]) if names else f"line {number}",
-        question=f"{body} {questions[0]}" if isinstance(body, str) else questions[0],
-        options=_first(fields, OPTION_KEYS),
-        answer=_first(fields, ANSWER_KEYS),
-        solution=_first(fields, SOLUTION_KEYS),
-    )
-
-
-def _first(fields: dict[str, Any], keys: tuple[str, ...]) -> str:
-    return next((text for key in keys if (text := _flat(fields.get(key)))), "")
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, dict | list):
-        parts = value.values() if isinstance(value, dict) else value
-        return "\n".join(filter(None, map(_flat, parts)))
-    return str(value) if isinstance(value, str | int | float) and value == value else ""  # NaN is no text
 
 
 class Benchmarks:

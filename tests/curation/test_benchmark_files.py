@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from curation.decontaminate.benchmarks import read_items
 from curation.decontaminate.detector import Detector
+from curation.decontaminate.items import read_items
 from recipes.schema import DecontaminateStage
 
 

@@ -162,6 +162,26 @@ def test_inputs_of_the_wrong_kind_are_problems_of_the_plan(tmp_path: Path) -> No
     assert f"tokenizer: {tmp_path}/folder is not a tokenizer folder: it has none of tokenizer.json" in problems
 
 
+def test_items_of_benchmarks_that_cannot_be_read_are_problems_of_the_plan(tmp_path: Path) -> None:
+    question = '{"question": "What is 2 + 2?"}\n'
+    wrong = {
+        "keys": (question + '{"sum": "2 + 2"}\n', "line 2 has no question: keys ['sum'], wanted one of question, problem"),
+        "json": (question + "{", "line 2 is not JSON"),
+        "list": ("[1]\n", "line 1 is no object but a list; write one item a line"),
+    }
+    for name, (content, _) in wrong.items():
+        (tmp_path / f"{name}.jsonl").write_text(content)
+    (tmp_path / "right.jsonl").write_text(question)
+    named = {name: f"{tmp_path}/{name}.jsonl" for name in (*wrong, "right")} | {"pattern": f"{tmp_path}/*.jsonl"}
+    given = ",".join(f"{name}: '{path}'" for name, path in named.items())
+    problems = plan("curate/demo_web", (f"stages.decontaminate.benchmarks={{{given}}}",)).problems
+    key = "stages.decontaminate.benchmarks"
+    assert len(problems) == len(wrong) + 1
+    for name, (_, why) in wrong.items():
+        assert any(p.startswith(f"{key}.{name}: benchmark {name!r}: {named[name]}, ") and why in p for p in problems), problems
+    assert any(p.startswith(f"{key}.pattern: ") and p.endswith("name one file") for p in problems), problems
+
+
 def test_files_of_a_source_that_cannot_be_read_are_noted_and_pipes_are_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"a\xff.jsonl")).write_text("{}")  # a name that is no UTF-8
     (tmp_path / "b.jsonl").symlink_to("b.jsonl")
