@@ -1,16 +1,19 @@
 """Every layout learns the same from a common checkpoint, and loads what every other has saved."""
 
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
+import layouts_process
 import pytest
-from world import MODEL, PARAMS, ROOT, hf_config, make_base
+from torch.multiprocessing import start_processes
+from world import CLUSTER, MODEL, PARAMS, ROOT, hf_config, make_base
 
-from recipes.schema import Model
+from recipes.schema import Cluster, Model, Parallelism, TrainParams
 
 SHAPE = {**MODEL, "num_layers": 8, "tie_embeddings": False}
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -31,22 +34,34 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list
     root = tmp_path_factory.mktemp("layouts")
     base = make_base(root / "base", Model.model_validate(SHAPE))
     assert json.loads((base / "config.json").read_text()) == hf_config(Model.model_validate(SHAPE))
-    params = {**PARAMS, "model": SHAPE, "global_batch_size": 8, "validation": {}}
-    request = {"layouts": LAYOUTS, "params": params, "base": str(base), "root": str(root)}
-    script = Path(__file__).with_name("layouts_process.py")
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=4",
-        str(script),
-        json.dumps(request),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr[-4000:]
-    results: dict[str, dict[str, list[float]]] = json.loads(done.stdout.strip().splitlines()[-1])
+    folders = {name: root / name for name in LAYOUTS}
+    results: dict[str, dict[str, list[float]]] = {name: {} for name in ("common", *LAYOUTS)}
+    for name, folder in folders.items():
+        results["common"][name] = together(name, {"base": base, "save": folder, "results": root / "results.json"})["common"]
+    for name in LAYOUTS:
+        for saved, result in together(name, {"load": folders, "results": root / "results.json"}).items():
+            results[saved][name] = result
+    return results
+
+
+def together(layout: str, request: dict[str, Any]) -> dict[str, list[float]]:
+    """What four new processes make of the request. An error in one of them is raised here, with its traceback."""
+    params = TrainParams.model_validate({**PARAMS, "model": SHAPE, "global_batch_size": 8, "validation": {}})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = (port, params, Cluster.model_validate(CLUSTER), Parallelism.model_validate(LAYOUTS[layout]), request)
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["preloaded_megatron"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(Path(__file__).parent)]))
+        processes = start_processes(layouts_process.run, given, layouts_process.PROCESSES, join=False, start_method="forkserver")
+    deadline = time.monotonic() + 150  # 2 to 8 s on two free cores
+    while not processes.join(timeout=1):
+        if time.monotonic() > deadline:
+            for process in processes.processes:
+                process.kill()
+            raise AssertionError(f"the processes of {layout} do not end")
+    results: dict[str, list[float]] = json.loads(request["results"].read_text())
     return results
 
 
