@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit
 from curation.extract.vocabulary import (
     ADDRESS,
     ALT,
@@ -25,6 +25,10 @@ from curation.extract.vocabulary import (
 
 SPACES = np.array([character in b" \t\n\r\f" for character in range(256)])
 LETTERS = np.array([chr(character).isalpha() and character < 128 for character in range(256)])
+# Tables in place of comparisons: no processor foretells where a name ends, and each wrong guess costs as much as ten characters
+_IN_TAG_NAME = LETTERS | np.array([character in b"0123456789-" for character in range(256)])
+_ENDS_NAME = SPACES | np.array([character in b"=>/" for character in range(256)])
+_LOWER = np.array([ord(chr(character).lower()) if character < 128 else character for character in range(256)], np.uint64)
 
 _BASIS, _PRIME = np.uint64(FNV_BASIS), np.uint64(FNV_PRIME)
 _DISPLAY, _NONE, _VISIBILITY, _HIDDEN = (np.uint64(fnv(word)) for word in ("display", "none", "visibility", "hidden"))
@@ -32,15 +36,13 @@ _GT, _SLASH, _EQUALS, _DASH, _COLON, _QUOTE, _APOSTROPHE = (ord(character) for c
 _DOLLAR, _BACKSLASH = ord("$"), ord("\\")
 
 
-@njit(cache=True, inline="always")
+@lean_njit(cache=True, inline="always")
 def _hashed(value: Any, character: Any) -> Any:
     """The hash so far and one more character, in lower case."""
-    if 65 <= character <= 90:
-        character |= 32
-    return (value ^ np.uint64(character)) * _PRIME
+    return (value ^ _LOWER[character]) * _PRIME
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def look_up(key: Any, table: Any) -> Any:
     """The value of a hash in a table of the vocabulary; 0 if it is not there."""
     keys, values = table
@@ -52,25 +54,27 @@ def look_up(key: Any, table: Any) -> Any:
     return values.dtype.type(0)
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def tag_name(data: Any, position: int, tags: Any) -> Any:
     """Number of the tag whose name begins here, and where the name ends. 0 if it is none.
 
     Stricter than browsers, which take every letter after "<" for a tag: in "x<y and z>0" there is none.
     """
     size = len(data)
-    start, value, is_own = position, _BASIS, False
+    value, is_own = _BASIS, False
+    if position >= size or not LETTERS[data[position]]:
+        return 0, position
     while position < size:
         character = data[position]
-        if character == _COLON and position > start:  # <mml:math>, <m:math>
-            value = _BASIS
-        elif LETTERS[character] or (position > start and (48 <= character <= 57 or character == _DASH)):
+        if _IN_TAG_NAME[character]:
             is_own |= character == _DASH
             value = _hashed(value, character)
+        elif character == _COLON:  # <mml:math>, <m:math>
+            value = _BASIS
         else:
             break
         position += 1
-    if position == start or (position < size and not SPACES[data[position]] and data[position] not in (_SLASH, _GT)):
+    if position < size and (not _ENDS_NAME[data[position]] or data[position] == _EQUALS):
         return 0, position
     number = np.int64(look_up(value, tags))
     if number == 0 and is_own:
@@ -78,7 +82,7 @@ def tag_name(data: Any, position: int, tags: Any) -> Any:
     return number, position
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def read_attributes(data: Any, position: int, attributes: Any, words: Any) -> Any:
     """Where the tag ends whose attributes begin here, and its flags."""
     size, flags = len(data), 0
@@ -90,7 +94,7 @@ def read_attributes(data: Any, position: int, attributes: Any, words: Any) -> An
             position += 1
             continue
         name, position = _hashed(_BASIS, character), position + 1
-        while position < size and data[position] not in (_EQUALS, _GT, _SLASH) and not SPACES[data[position]]:
+        while position < size and not _ENDS_NAME[data[position]]:
             name, position = _hashed(name, data[position]), position + 1
         position = _after_spaces(data, position)
         kind = look_up(name, attributes)
@@ -103,14 +107,14 @@ def read_attributes(data: Any, position: int, attributes: Any, words: Any) -> An
     return size, flags
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _after_spaces(data: Any, position: int) -> Any:
     while position < len(data) and SPACES[data[position]]:
         position += 1
     return position
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _value(data: Any, position: int) -> Any:
     """Start and end of the value that begins here, and where to read on."""
     size = len(data)
@@ -126,7 +130,7 @@ def _value(data: Any, position: int) -> Any:
     return start, position, position
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _marks(data: Any, start: int, stop: int, kind: int, words: Any) -> Any:
     """Flags that the value of an attribute gives."""
     if kind == LATEX:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit, njit
 from curation.extract.attributes import SPACES
 from curation.extract.cuts import cuts
 from curation.extract.nesting import END, FLAGS, INSIDE_STOP, OPENS, OWNER, PARENT, START, STOP, TAG
@@ -107,7 +107,7 @@ def _choose(data: Any, tags: Any, spans: Any, with_classes: bool, min_good_chars
     return is_dropped, top, weights[core, GOOD], span_holder
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _drop_furniture(tags: Any, weights: Any, inside: Any, is_dropped: Any) -> None:
     page = max(1, weights[-1, TEXT])
     for row in range(len(tags)):
@@ -136,7 +136,7 @@ def _drop_furniture(tags: Any, weights: Any, inside: Any, is_dropped: Any) -> No
         )
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _drop_gutters(data: Any, tags: Any, is_dropped: Any) -> None:
     """Line numbers beside code: elements of such a class that hold nothing but digits. No character is looked at three times."""
     other = -1  # the last one found that is no digit
@@ -158,7 +158,7 @@ def _drop_gutters(data: Any, tags: Any, is_dropped: Any) -> None:
         is_dropped[row] = num_digits > 0 and position >= tags[row, INSIDE_STOP]
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _find_good(tags: Any, weights: Any, is_dropped: Any, min_chars: int) -> None:
     """Blocks of prose: long enough or with a formula, and not mostly links."""
     for row in range(len(tags)):
@@ -193,7 +193,7 @@ def _core(tags: Any, weights: Any, is_dropped: Any) -> int:
         core = child
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _climb(tags: Any, weights: Any, core: int) -> int:
     """The element around the core in which a lead is looked for."""
     top = core
@@ -207,7 +207,7 @@ def _climb(tags: Any, weights: Any, core: int) -> int:
     return top
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _drop_around(tags: Any, weights: Any, inside: Any, is_dropped: Any, core: int, top: int) -> None:
     """Around the core nothing stays but prose and the title before it."""
     if core == top:
@@ -223,7 +223,7 @@ def _drop_around(tags: Any, weights: Any, inside: Any, is_dropped: Any, core: in
         is_dropped[row] = start > tags[core, START] or not is_lead
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _drop_links(tags: Any, weights: Any, is_dropped: Any, core: int, top: int) -> None:
     for row in range(top + 1, len(tags)):
         if top >= 0 and tags[row, START] >= tags[top, STOP]:
@@ -241,7 +241,7 @@ def _drop_links(tags: Any, weights: Any, is_dropped: Any, core: int, top: int) -
         is_dropped[row] = weights[row, LINKED] > limit * length
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _drop_bare_headings(tags: Any, weights: Any, holder: Any, is_dropped: Any, top: int) -> None:
     """Headings that another of the same rank follows, or the end: what they announced was dropped. Titles stay."""
     heading = -1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit, njit
 from curation.extract.nesting import END, FLAGS, NOTHING, OPENS, OWNER, PARENT, START, STOP, TOO_DEEP
 from curation.extract.vocabulary import BULLETS, CELL, INLINE, ITEM, LINK, LIST, RAW, ROW, SECTION, TABLE, UNSEEN
 from curation.extract.weights import IDENTITY, SPAN_START, SPAN_STOP, WEIGHT, element_after
@@ -113,7 +113,7 @@ def _cuts(tags: Any, spans: Any, is_seen: Any, is_loose: Any, size: int) -> Any:
     return found[:num_found]
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _is_shown(tags: Any, row: int, is_seen: Any, element: int) -> Any:
     """Whether this tag is. Of an element too deep only the tags go, and not what it holds."""
     owner = tags[row, OWNER]
@@ -122,14 +122,14 @@ def _is_shown(tags: Any, row: int, is_seen: Any, element: int) -> Any:
     return owner != TOO_DEEP and is_seen[row if owner == OPENS else owner]
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _is_paragraph(tags: Any, row: int, is_loose: Any) -> Any:
     """Whether this tag opens or closes a loose element."""
     owner = tags[row, OWNER]
     return is_loose[row] if owner == OPENS else owner >= 0 and is_loose[owner]
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _cut(found: Any, num_found: int, start: int, stop: int, span: int) -> int:
     """One more range, or the last one longer."""
     if span == NO_SPAN and num_found and found[num_found - 1, 1] == start and found[num_found - 1, 2] == NO_SPAN:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _STYLED = re.compile(r"\{\s*\\(?:display|text)style(?![a-zA-Z])\s*+(.*)\}", re.DOTALL)
 _STYLE = re.compile(r"\\displaystyle(?![a-zA-Z])\s*")
@@ -50,13 +51,14 @@ def tidy(latex: str, *, is_display: bool) -> str:
     return ("\n" if is_display or has_comment else " ").join(row for row in rows if row)
 
 
+@lru_cache(maxsize=10_000)
 def identity(text: str) -> str:
     """The same for formulas that differ in delimiters, spaces or braces around single tokens only: $x^{2}$ is \\[ x^2 \\]."""
     text = text.strip()
     delimited = _DELIMITED.fullmatch(text)
     environment = _ENVIRONMENT.fullmatch(text)
     latex = delimited[delimited.lastgroup or 0] if delimited else environment[2] if environment else text
-    return _BRACED.sub(r"\1", " ".join(_TOKEN.findall(latex)))
+    return "".join(_BRACED.split(" ".join(_TOKEN.findall(latex))))
 
 
 def is_balanced(latex: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.compiled import njit
+from curation.compiled import lean_njit
 from curation.extract.vocabulary import (
     CELL,
     INLINE,
@@ -50,7 +50,7 @@ class State(NamedTuple):
     num_too_deep: Columns
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def add(state: Any, start: int, end: int, number: int, flags: int) -> Any:
     row, depth = state.counters[ROWS], state.counters[DEPTH]
     tag = state.tags[row]
@@ -61,7 +61,7 @@ def add(state: Any, start: int, end: int, number: int, flags: int) -> Any:
     return row
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def push(state: Any, row: int) -> None:
     number, depth = state.tags[row, TAG], state.counters[DEPTH]
     is_list = state.tags[row, FLAGS] & (LIST | ITEM) != 0
@@ -76,7 +76,7 @@ def push(state: Any, row: int) -> None:
     state.counters[IN_LISTS] += is_list
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def pop(state: Any, depth: int, position: int, traits: Any) -> None:
     """Ends the elements deeper than `depth` at `position`."""
     while state.counters[DEPTH] > depth:
@@ -88,7 +88,7 @@ def pop(state: Any, depth: int, position: int, traits: Any) -> None:
         state.counters[IN_LISTS] -= traits[tag[TAG]] & (LIST | ITEM) != 0
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def close(state: Any, row: int, traits: Any) -> None:
     tag = state.tags[row]
     number, start = tag[TAG], tag[START]
@@ -112,7 +112,7 @@ def close(state: Any, row: int, traits: Any) -> None:
             return
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def end_unasked(state: Any, flags: int, position: int, traits: Any) -> None:
     """Ends the elements that a new one cannot stand in: a paragraph before a block, an item or row before the next."""
     ends, wall = _ended(flags)
@@ -127,7 +127,7 @@ def end_unasked(state: Any, flags: int, position: int, traits: Any) -> None:
     pop(state, cut, position, traits)
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _ended(flags: int) -> Any:
     """Kinds of elements that end before a new one, and those at which the search for them ends; 0: at any other block."""
     if flags & ITEM:

@@ -16,9 +16,7 @@ from curation.extract.content import choose
 from curation.extract.cuts import PARAGRAPH_TAG
 from curation.extract.latex import Formula
 from curation.extract.rewrite import CLOSE, OPEN, Page
-from curation.extract.scan import within_limit
 
-_UNWELCOME = ("\x00", OPEN, CLOSE)
 _PLACEHOLDER = re.compile(rf"{OPEN}(\d+){CLOSE}")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _PUNCTUATION = frozenset(".,;:!?")
@@ -45,7 +43,7 @@ def extract(html: str) -> Extracted:
 
     Depends on nothing but `html`. Text that is no valid Unicode is repaired, not refused.
     """
-    for character in _UNWELCOME:
+    for character in (OPEN, CLOSE):
         if character in html:
             html = html.replace(character, "")
     try:
@@ -55,7 +53,7 @@ def extract(html: str) -> Extracted:
 
 
 def _extract(html: str) -> Extracted:
-    page = Page(within_limit(html))
+    page = Page(html)
     source = _source(page)
     source.encode()  # resiliparse calls a string with lone surrogates no string
     text = extract_plain_text(source, main_content=False, preserve_formatting=True, alt_texts=False)
@@ -67,7 +65,7 @@ def _extract(html: str) -> Extracted:
         title=title or None,
         num_equations=len(used),
         equations_by_kind=dict(sorted(Counter(found.kind for found in used).items())),
-        limits=tuple(sorted(page.limits | ({"tags"} if len(page.html) < len(html) else set()))),
+        limits=tuple(sorted(page.limits)),
         num_left_out=len(page.formulas) - len(used),
     )
 

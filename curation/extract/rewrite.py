@@ -52,13 +52,14 @@ class Page:
     """
 
     def __init__(self, html: str):
-        self.html = html
         self.scanned = scan(html)
+        self.html = self.scanned.html
         self.pairs: dict[str, str] = {}
         self.formulas: list[Formula] = []
         self._spans: list[int] = []  # all columns of the first, of the next
         self._texts: list[str] = []
-        self.limits = {"depth"} if (self.scanned.tags[:, OWNER] == TOO_DEEP).any() else set()  # those it has run into
+        is_deep = (self.scanned.tags[:, OWNER] == TOO_DEEP).any()
+        self.limits = {name for name, is_met in (("tags", self.scanned.is_cut), ("depth", is_deep)) if is_met}  # it has run into
         self._last_name, self._last_stop = "", -_MAX_BETWEEN - 1  # of the last formula's element, empty for none
         self._identities: dict[str, int] = {}
         self._may_nest = True  # math in math: until one look for the outer end, which goes far ahead, fails
@@ -128,11 +129,11 @@ class Page:
         self.pairs = usual_pairs({text for _, _, text in places})
         texts = {*self.pairs, *self.pairs.values()}
         found = [Delimiter._make(place) for place in places if place[2] in texts]
-        source = self.scanned.source
-        if not any(mark in source for mark in _NAMES) or not any(mark in source for mark in _CONFIGURES):
-            return found
-        tags = self.scanned.tags
+        tags, source = self.scanned.tags, self.scanned.source
         scripts = tags[(tags[:, TAG] == tag_number("script")) & (tags[:, OWNER] == OPENS)].tolist()
+        said = b"\n".join([source[script[START] : script[STOP]] for script in scripts])
+        if not any(name in said for name in _NAMES) or not any(mark in said for mark in _CONFIGURES):
+            return found
         own = configured_pairs(html, "\n".join(html[script[END] : script[INSIDE_STOP]] for script in scripts))
         if not own:
             return found

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.compiled import njit
+from curation.compiled import lean_njit
 from curation.extract.attributes import LETTERS, read_attributes, tag_name
 from curation.extract.nesting import (
     COMMENT_TAG,
@@ -42,38 +42,36 @@ MAX_TAGS = 1_000_000  # the source is cut there: real pages of 10 MB have 300,00
 _LT, _GT, _SLASH, _BANG, _QUESTION, _DASH, _DOLLAR, _BACKSLASH = (ord(character) for character in "<>/!?-$\\")
 _LBRACE, _RBRACE, _STAR = (ord(character) for character in "{}*")
 _BRACKETS = np.array([character in b"\\$()[]" for character in range(256)])
+_IS_TEXT = np.array([character not in b"<$\\" for character in range(256)])
 _MAX_ENVIRONMENT = 30
 _BEGIN, _END = (np.frombuffer(word, np.uint8) for word in (b"begin{", b"end{"))
 
 
 class Scanned(NamedTuple):
-    """`source`: a byte for each character; `data`: the same as an array. `tags`: a row for each tag, in order (`nesting`; FLAGS:
-    traits of the tag and marks of its attributes). `delimiters`: start and end of each."""
+    """`html`: the page without NUL, up to its tag number MAX_TAGS where it `is_cut`. `source`: a byte for each of its characters;
+    `data`: the same as an array. `tags`: a row for each tag, in order (`nesting`; FLAGS: traits of the tag and marks of its
+    attributes). `delimiters`: start and end of each."""
 
+    html: str
+    is_cut: bool
     source: bytes
     data: npt.NDArray[np.uint8]
     tags: Columns
     delimiters: Columns
 
 
-def within_limit(html: str) -> str:
-    """The source up to its tag number MAX_TAGS."""
-    if html.count("<") <= MAX_TAGS:
-        return html
-    places = np.flatnonzero(np.frombuffer(html.encode("latin-1", "replace"), np.uint8) == _LT)
-    return html[: places[MAX_TAGS]]
-
-
 def scan(html: str) -> Scanned:
-    """Positions are those of characters in `html`."""
+    """Positions are those of characters in `Scanned.html`."""
     # no character outside ASCII matters here, and all of them are text
     source = html.encode("latin-1", "replace")
+    if b"\0" in source:
+        html = html.replace("\0", "")
+        source = html.encode("latin-1", "replace")
+    is_cut = len(source) > MAX_TAGS and source.count(b"<") > MAX_TAGS
+    if is_cut:
+        end = np.flatnonzero(np.frombuffer(source, np.uint8) == _LT)[MAX_TAGS]
+        html, source = html[:end], source[:end]
     data = np.frombuffer(source, np.uint8)
-    return Scanned(source, data, *_scan(data, vocabulary()))
-
-
-@njit(cache=True)
-def _scan(data: Any, known: Any) -> Any:
     num_tags, num_delimiters = _count(data)
     state = State(
         np.empty((num_tags, 8), np.int32),
@@ -83,26 +81,30 @@ def _scan(data: Any, known: Any) -> Any:
         np.zeros(NUM_TAGS, np.int32),
         np.zeros(NUM_TAGS, np.int32),
     )
-    is_endless = np.zeros(NUM_TAGS, np.uint8)
+    _scan(data, vocabulary(), state, np.zeros(NUM_TAGS, np.uint8))
+    return Scanned(html, is_cut, source, data, state.tags[: state.counters[ROWS]], state.delimiters[: state.counters[FOUND]])
+
+
+@lean_njit(cache=True)
+def _scan(data: Any, known: Any, state: Any, is_endless: Any) -> None:
     size, position = len(data), 0
     while position < size:
         character = data[position]
-        if character == _LT:
+        if _IS_TEXT[character]:
+            position += 1
+        elif character == _LT:
             position = _markup(data, position, known, state, is_endless)
-        elif character in (_DOLLAR, _BACKSLASH):
+        else:
             end = _delimiter_end(data, position)
             if (end > position + 1 or character == _DOLLAR) and not state.counters[IN_VERBATIM]:
                 found = state.counters[FOUND]
                 state.delimiters[found, 0], state.delimiters[found, 1] = position, end
                 state.counters[FOUND] += 1
             position = end
-        else:
-            position += 1
     pop(state, 0, size, known.traits)
-    return state.tags[: state.counters[ROWS]], state.delimiters[: state.counters[FOUND]]
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _count(data: Any) -> Any:
     """At most so many tags and delimiters."""
     num_tags = num_delimiters = 0
@@ -112,7 +114,7 @@ def _count(data: Any) -> Any:
     return num_tags, num_delimiters
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _delimiter_end(data: Any, position: int) -> Any:
     r"""End of the delimiter that may begin at this $ or \; of \\ and \$ as well, which delimit nothing."""
     size, character = len(data), data[position]
@@ -125,7 +127,7 @@ def _delimiter_end(data: Any, position: int) -> Any:
         return position + 2
     for word in (_BEGIN, _END):
         start = position + 1 + len(word)
-        if start < size and np.array_equal(data[position + 1 : start], word):
+        if start < size and _begins_with(data, position + 1, word):
             end = start
             while end < size and end < start + _MAX_ENVIRONMENT and (LETTERS[data[end]] or data[end] == _STAR):
                 end += 1
@@ -133,7 +135,15 @@ def _delimiter_end(data: Any, position: int) -> Any:
     return position + 1
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
+def _begins_with(data: Any, position: int, word: Any) -> bool:
+    place = 0
+    while place < len(word) and data[position + place] == word[place]:
+        place += 1
+    return place == len(word)
+
+
+@lean_njit(cache=True)
 def _markup(data: Any, position: int, known: Any, state: Any, is_endless: Any) -> Any:
     """Reads the tag or comment that may begin at this "<"; gives the place to read on."""
     end = _comment_end(data, position)
@@ -167,7 +177,7 @@ def _markup(data: Any, position: int, known: Any, state: Any, is_endless: Any) -
     return end
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _comment_end(data: Any, position: int) -> Any:
     """End of the comment, doctype or instruction that begins at this "<"; 0 if none does. Without an end it takes the rest."""
     size = len(data)
@@ -182,7 +192,7 @@ def _comment_end(data: Any, position: int) -> Any:
     return size
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _raw_end(data: Any, position: int, number: int, tags: Any) -> Any:
     """Where the content of a raw element ends, and its closing tag; the size of the page twice if it is not closed."""
     size = len(data)
@@ -197,7 +207,7 @@ def _raw_end(data: Any, position: int, number: int, tags: Any) -> Any:
     return size, size
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _holds_formula(data: Any, position: int, stop: int, known: Any) -> bool:
     """Whether a drawing has labels in MathML."""
     while position < stop:

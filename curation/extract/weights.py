@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit, njit
 from curation.extract.attributes import SPACES
 from curation.extract.nesting import END, FLAGS, OPENS, OWNER, PARENT, START, STOP
 from curation.extract.vocabulary import INLINE, LINK, RAW, UNSEEN, VOID
@@ -64,7 +64,7 @@ def weigh(data: Any, tags: Any, spans: Any, is_dropped: Any) -> Any:
     return weights, holder, span_holder
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def element_after(tags: Any, row: int, element: int) -> int:
     """The element that holds what follows this tag, after `element` held what stands before it. The page is the last row."""
     parent = tags[row, PARENT]
@@ -75,12 +75,13 @@ def element_after(tags: Any, row: int, element: int) -> int:
     return element if element >= 0 else len(tags)
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def add_up(tags: Any, weights: Any, is_dropped: Any) -> None:
     """Adds the weights of elements that are not dropped to those around them."""
     for row in range(len(tags) - 1, -1, -1):
         if tags[row, OWNER] == OPENS and not is_dropped[row]:
-            weights[tags[row, PARENT], :NUM_SUMMED] += weights[row, :NUM_SUMMED]  # PARENT -1 is the last row: the page
+            for column in range(NUM_SUMMED):
+                weights[tags[row, PARENT], column] += weights[row, column]  # PARENT -1 is the last row: the page
 
 
 @njit(cache=True)
@@ -94,7 +95,7 @@ def flags_inside(tags: Any) -> Any:
     return flags
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _add(weights: Any, element: int, block: Any, is_linked: Any, is_dropped: Any, length: int) -> None:
     if length <= 0 or is_dropped[element]:
         return
@@ -105,7 +106,7 @@ def _add(weights: Any, element: int, block: Any, is_linked: Any, is_dropped: Any
         weights[block[element], OWN_LINKED] += length
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _length(data: Any, start: int, stop: int) -> int:
     length = 0
     for position in range(start, stop):
