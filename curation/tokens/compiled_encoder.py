@@ -15,7 +15,7 @@ import pyarrow as pa
 from curation.tokens.byte_level import ByteLevel, Encoded
 from curation.tokens.encode_kernel import NUMBER_BYTES, REMEMBERED_IDS, encode_texts, place_tokens
 from curation.tokens.llama3_tokenizer import byte_letters
-from curation.tokens.merge_kernel import place_merges
+from curation.tokens.merge_kernel import LONGEST_WORD_BYTES, place_merges
 from curation.tokens.word_rules import WORD_RULES, WordRule, character_classes
 
 MEMORY_ROWS = 1 << 17  # 1.4 % of the words of the benchmark's texts are not found there, 5 % with a quarter of the rows
@@ -59,7 +59,8 @@ class CompiledEncoder:
         places = np.frombuffer(ends, np.int64)[: len(texts) + 1] if texts else np.zeros(1, np.int64)
         ids = np.empty(places[-1] + REMEMBERED_IDS, np.uint32)
         lengths = np.empty(len(texts), np.int64)
-        num = encode_texts(numbers_of(content or b""), places, self._model, self._memory, ids, lengths)
+        scratch = np.empty((2, LONGEST_WORD_BYTES), np.int64)
+        num = encode_texts(numbers_of(content or b""), places, self._model, self._memory, ids, lengths, scratch)
         return Encoded(ids[:num], lengths)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit, njit
 from curation.tokens.merge_kernel import HALF, ID_BITS, LONGEST_WORD_BYTES, MULTIPLIER, merge_word, slot_of
 from curation.tokens.word_kernel import word_end
 
@@ -20,7 +20,7 @@ KEPT_BITS = np.array([(1 << 8 * num) - 1 for num in range(NUMBER_BYTES + 1)], np
 NO_TOKEN = -1
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _two_numbers(numbers: Any, start: int, length: int) -> Any:
     """The 16 bytes from `start` on, those behind `length` zero."""
     first, shift = start // NUMBER_BYTES, np.uint64(start % NUMBER_BYTES * 8)
@@ -31,12 +31,12 @@ def _two_numbers(numbers: Any, start: int, length: int) -> Any:
     return low & KEPT_BITS[min(length, NUMBER_BYTES)], high & KEPT_BITS[behind]
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _mixed(low: Any, high: Any) -> Any:
     return (low ^ low >> HALF) * MULTIPLIER ^ high
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _word_hash(numbers: Any, start: int, stop: int) -> Any:
     found = np.uint64(stop - start)
     for i in range(start, stop, 2 * NUMBER_BYTES):
@@ -45,7 +45,7 @@ def _word_hash(numbers: Any, start: int, stop: int) -> Any:
     return found
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _token_of(data: Any, numbers: Any, start: int, stop: int, tokens: Any) -> Any:
     """The id of the token that these bytes are, if it is one that a word becomes whole."""
     slot = slot_of(_word_hash(numbers, start, stop), len(tokens.slots))
@@ -80,7 +80,7 @@ def place_tokens(tokens: Any, numbers: Any, byte_ids: Any, merges: Any, are_whol
             tokens.slots[slot] = token
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _remember(memory: Any, slot: int, low: Any, high: Any, num: int, parts: Any) -> None:
     memory[slot, 0] = low
     memory[slot, 1] = high | np.uint64(num) << COUNT_SHIFT
@@ -88,7 +88,7 @@ def _remember(memory: Any, slot: int, low: Any, high: Any, num: int, parts: Any)
         memory[slot, 2 + half] = np.uint64(parts[2 * half]) | np.uint64(parts[2 * half + 1]) << HALF
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _recall(memory: Any, slot: int, ids: Any, at: int) -> Any:
     """Writes all four ids, and returns where those that count end."""
     ids[at], ids[at + 1] = memory[slot, 2] & ID_BITS, memory[slot, 2] >> HALF
@@ -96,7 +96,7 @@ def _recall(memory: Any, slot: int, ids: Any, at: int) -> Any:
     return at + np.int64(memory[slot, 1] >> COUNT_SHIFT)
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _new_word(data: Any, numbers: Any, start: int, stop: int, model: Any, parts: Any, joined: Any) -> Any:
     """Leaves the word's ids in `parts`, and returns how many."""
     token = _token_of(data, numbers, start, stop, model.tokens)
@@ -106,15 +106,15 @@ def _new_word(data: Any, numbers: Any, start: int, stop: int, model: Any, parts:
     return 1
 
 
-@njit(cache=True, nogil=True)
-def encode_texts(numbers: Any, places: Any, model: Any, memory: Any, ids: Any, lengths: Any) -> int:
+@lean_njit(cache=True, nogil=True)
+def encode_texts(numbers: Any, places: Any, model: Any, memory: Any, ids: Any, lengths: Any, scratch: Any) -> int:
     """Ids of the texts between `places` one behind another, and how many of each: -1 and none for a text with a word that is
     too long. Returns the number of all ids; `ids` has room for one a byte, and for REMEMBERED_IDS more.
 
     A row of `memory` is a word in two numbers and its ids. A new word takes the row of the one before it, so that memory never
-    grows."""
+    grows. `scratch`: two rows of LONGEST_WORD_BYTES."""
+    parts, joined = scratch
     data, classes, max_digits = numbers.view(np.uint8), model.classes, model.max_digits
-    parts, joined = np.zeros(LONGEST_WORD_BYTES, np.int64), np.zeros(LONGEST_WORD_BYTES, np.int64)
     at = 0
     for text in range(len(lengths)):
         begin, i, end = at, places[text], places[text + 1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit
 
 LONGEST_WORD_BYTES = 512
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)  # no pair: ids are smaller
@@ -18,13 +18,13 @@ HALF = np.uint64(32)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, 6.4)
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def slot_of(key: Any, num_slots: int) -> Any:
     """Of a table whose length is a power of two."""
     return np.int64((key ^ key >> HALF) * MULTIPLIER >> HALF) & (num_slots - 1)
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def place_merges(left: Any, right: Any, made: Any, table: Any) -> None:
     """Fills `table`: rows of a pair of ids, and of its rank and the id that it becomes. Of two merges of the same pair the later
     counts, as in `tokenizers`."""
@@ -38,7 +38,7 @@ def place_merges(left: Any, right: Any, made: Any, table: Any) -> None:
         table[slot, 1] = np.uint64(rank) << HALF | np.uint64(made[rank])
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _merge_of(table: Any, left: int, right: int) -> Any:
     """Rank and id in one number that sorts by rank."""
     pair = np.uint64(left) << HALF | np.uint64(right)
@@ -50,7 +50,7 @@ def _merge_of(table: Any, left: int, right: int) -> Any:
     return np.int64(table[slot, 1])
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def merge_word(data: Any, start: int, stop: int, byte_ids: Any, table: Any, parts: Any, merges: Any) -> int:
     """Leaves the ids of the word `data[start:stop]` in `parts`, and returns how many. `merges[i]` is that of the parts i and
     i + 1; both arrays have room for LONGEST_WORD_BYTES."""

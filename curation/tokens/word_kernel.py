@@ -6,7 +6,7 @@ The three functions that a caller's loop takes in (`inline`) cost half as much s
 
 from typing import Any
 
-from curation.compiled import njit
+from curation.compiled import lean_njit
 
 OTHER, LETTER, NUMBER, SPACE, NEWLINE, FOREIGN = range(6)
 NUM_BYTES = 256
@@ -16,13 +16,13 @@ D, E, L, M, R, S, T, V = b"delmrstv"
 LONG_S = (0xC5, 0xBF)  # U+017F: an s, for an expression that ignores case
 
 
-@njit(cache=True, nogil=True, inline="always")
+@lean_njit(cache=True, nogil=True, inline="always")
 def word_end(data: Any, start: int, end: int, classes: Any, max_digits: int) -> Any:
     """End of the first word of `data[start:end]`: one of GPT-2's for `max_digits` 0, else of Llama 3's or Qwen's."""
     return _llama3_word(data, start, end, classes, max_digits) if max_digits else _gpt2_word(data, start, end, classes)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@lean_njit(cache=True, nogil=True, inline="always")
 def _llama3_word(data: Any, start: int, end: int, classes: Any, max_digits: int) -> Any:
     if data[start] == APOSTROPHE:
         stop = _contraction(data, start, end, LOWER)
@@ -44,7 +44,7 @@ def _llama3_word(data: Any, start: int, end: int, classes: Any, max_digits: int)
     return _white_space(data, start, end, classes)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@lean_njit(cache=True, nogil=True, inline="always")
 def _gpt2_word(data: Any, start: int, end: int, classes: Any) -> Any:
     if data[start] == APOSTROPHE:
         stop = _contraction(data, start, end, 0)
@@ -60,7 +60,7 @@ def _gpt2_word(data: Any, start: int, end: int, classes: Any) -> Any:
     return _white_space(data, start, end, classes)
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _character(data: Any, i: int, classes: Any) -> Any:
     """Class of the character at i, and where it ends."""
     kind = classes[data[i]]
@@ -69,7 +69,7 @@ def _character(data: Any, i: int, classes: Any) -> Any:
     return kind, i + 1
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _foreign(data: Any, i: int, classes: Any) -> Any:
     """The same for a character of two to four bytes."""
     first = data[i]
@@ -81,7 +81,7 @@ def _foreign(data: Any, i: int, classes: Any) -> Any:
     return classes[NUM_BYTES + (high | (data[i + 2] & 0x3F) << 6 | data[i + 3] & 0x3F)], i + 4
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _run(data: Any, i: int, end: int, classes: Any, wanted: int) -> int:
     while i < end:
         kind = classes[data[i]]
@@ -97,7 +97,7 @@ def _run(data: Any, i: int, end: int, classes: Any, wanted: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _digits(data: Any, i: int, end: int, classes: Any, more: int) -> int:
     while i < end and more:
         kind, after = _character(data, i, classes)
@@ -107,7 +107,7 @@ def _digits(data: Any, i: int, end: int, classes: Any, more: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _contraction(data: Any, start: int, end: int, lower: int) -> int:
     """End of 's, 't, 'm, 'd, 're, 've or 'll, 0 for none. With LOWER as `lower` capitals count too."""
     if start + 1 >= end:
@@ -123,7 +123,7 @@ def _contraction(data: Any, start: int, end: int, lower: int) -> int:
     return start + 3 if lower and data[start + 1] == LONG_S[0] and data[start + 2] == LONG_S[1] else 0
 
 
-@njit(cache=True, nogil=True)
+@lean_njit(cache=True, nogil=True)
 def _white_space(data: Any, start: int, end: int, classes: Any) -> int:
     """To the last line end of the white space; without one all of it, but for the last character if a word follows."""
     i, last, behind_line = start, start, 0
