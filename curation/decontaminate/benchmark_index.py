@@ -23,6 +23,7 @@ from curation.decontaminate.ngram_table import Numbers, are_rare, bits_of, numbe
 
 MIN_TELLING = 0.25  # of an item's tokens in telling n-grams, and so many tokens; an item with less keeps all its n-grams
 MIN_TELLING_TOKENS = 13
+BITS_PER_SHORT_NGRAM = 8  # at most: every token of every text has one to look up
 MIN_SHARE = 0.25  # of an item's tokens: what covers less is not reported by `cover`
 
 
@@ -62,7 +63,7 @@ class BenchmarkIndex:
         self._limits = np.ceil(MIN_SHARE * np.maximum(self.near_coverable, 1)).astype(np.int32)
         self._numbers, self._words = (bits_of_places((self.hashes & mark) > 0) for mark in (NUMBER, WORD))
         self.table = table_of(ngrams, items[both], self.offsets[items[both]] + places[both])
-        self._short = bits_of(np.unique(short_ngrams(with_numbers_alike(self.hashes), self.offsets)))
+        self._short = bits_of(np.unique(short_ngrams(with_numbers_alike(self.hashes), self.offsets)), BITS_PER_SHORT_NGRAM)
 
     def cover(self, tokens: Tokens) -> Covered:
         """Items of which a text has MIN_SHARE or more."""

@@ -14,13 +14,13 @@ def cover(tokens, offsets, length, short, table, items):  # type: ignore[no-unty
     """Rows of `Covered`. `items` are the offsets of their tokens, which of these are numbers and words, and how many tokens of
     each have to be covered."""
     item_offsets, numbers, words, limits = items
-    rows = np.empty((6, 1024), np.int32)
-    count = 0
     exact, near = np.zeros(len(words), np.uint64), np.zeros(len(words), np.uint64)  # where n-grams begin that are found
     most = np.zeros((len(limits), 2), np.int32)  # tokens that may be covered, and where the latest n-gram begins
     ngrams, starts, are_near = _known_ngrams(tokens, offsets, length, short)
     which, found, places = posted(ngrams, table)
-    bounds, are_near = np.searchsorted(starts[which], offsets), are_near[which]
+    bounds = np.searchsorted(which, np.searchsorted(starts, offsets))
+    rows = np.empty((6, len(found)), np.int32)
+    count = 0
     for text in range(len(offsets) - 1):
         mine = range(bounds[text], bounds[text + 1])
         for k in mine:  # n-grams in a row overlap: what they cover at most is told without a look
@@ -29,7 +29,7 @@ def cover(tokens, offsets, length, short, table, items):  # type: ignore[no-unty
             most[item, 1] = start
         for k in mine:
             if most[found[k], 0] >= limits[found[k]]:
-                if are_near[k]:
+                if are_near[which[k]]:
                     near[places[k] >> 6] |= bit_of(places[k])
                 else:
                     exact[places[k] >> 6] |= bit_of(places[k])
@@ -39,7 +39,6 @@ def cover(tokens, offsets, length, short, table, items):  # type: ignore[no-unty
                 first, last = item_offsets[item], item_offsets[item + 1]
                 exactly, nearly, changed, num_words = _count_covered(exact, near, first, last, length, numbers, words)
                 if nearly >= limits[item]:
-                    rows = rows if count < rows.shape[1] else np.concatenate((rows, rows), axis=1)
                     rows[0, count], rows[1, count], rows[2, count] = text, item, exactly
                     rows[3, count], rows[4, count], rows[5, count] = nearly, changed, num_words
                     count += 1

@@ -68,15 +68,20 @@ class Finding(NamedTuple):
 
 
 class Detector:
-    """Memory: about 60 bytes a token of the benchmarks' items, 105 MB for 19 public ones."""
+    """Memory: about 65 bytes a token of the benchmarks' items, 115 MB for 19 public ones."""
 
     def __init__(self, benchmarks: Benchmarks):
         self.params: DecontaminateStage = benchmarks.params
         self.parts = benchmarks.parts
         self.counts = benchmarks.counts
-        tokens = find_hashes([part.text for part in self.parts])
+        texts: dict[tuple[str, bool], list[int]] = {}  # what several benchmarks have is one item here, and is compared once
+        for number, part in enumerate(self.parts):
+            texts.setdefault((part.text, part.name == "solutions"), []).append(number)
+        self._numbers = np.concatenate(list(texts.values()))  # of parts, item by item
+        self._bounds = np.r_[0, np.cumsum([len(numbers) for numbers in texts.values()])]
+        tokens = find_hashes([text for text, _ in texts])
         self.index = BenchmarkIndex(tokens, self.params.ngram)
-        is_solution = np.array([part.name == "solutions" for part in self.parts])
+        is_solution = np.array([is_solution for _, is_solution in texts])
         self.outlines = OutlineIndex(tokens, MAX_IN_ORDER_TOKENS, problems=~is_solution)
         self._num_numbers, self._num_words = (
             np.add.reduceat((self.index.hashes & mark) > 0, self.index.offsets[:-1], dtype=np.int32) for mark in (NUMBER, WORD)
@@ -102,7 +107,7 @@ class Detector:
 
     def _count_repetitive(self) -> None:
         """Parts whose n-grams all say nothing (a matrix of zeros) are found nowhere; a benchmark of them alone is an error."""
-        for number in np.flatnonzero(self.index.exact_coverable == 0).tolist():
+        for number in self._numbers[np.repeat(self.index.exact_coverable == 0, np.diff(self._bounds))].tolist():
             self.counts[self.parts[number].item.benchmark]["repetitive"] += 1
         for name, counts in self.counts.items():
             if counts["repetitive"] == sum(part.item.benchmark == name for part in self.parts):
@@ -161,23 +166,34 @@ class Detector:
         rows_in_order: Offsets,
     ) -> Iterator[tuple[int, Finding]]:
         """(document, finding), by document, and what is surer first."""
-        documents, numbers = np.divmod(keys, len(self.parts))
+        documents, items = np.divmod(keys, len(self.parts))
         exact, near = (np.append(column, 0)[rows] for column in (covered.exact, covered.near))  # 0 where there is no row
         weights, in_order_tokens = (np.append(column, 0)[rows_in_order] for column in (ordered.found, ordered.shared_tokens))
-        coverage = exact / np.maximum(self.index.exact_coverable[numbers], 1)
-        near_coverage = near / self.index.near_coverable[numbers]
-        in_order = weights / np.maximum(self.outlines.totals[numbers], 1)
+        coverage = exact / np.maximum(self.index.exact_coverable[items], 1)
+        near_coverage = near / self.index.near_coverable[items]
+        in_order = weights / np.maximum(self.outlines.totals[items], 1)
         num_tokens = np.maximum(exact, in_order_tokens)
-        order = np.lexsort((numbers, -num_tokens, -np.maximum(coverage, in_order), ~removed, documents))
-        is_first = np.diff(documents[order], prepend=-1) > 0
-        firsts = order[is_first]
-        spans = iter(self._spans(tokens, documents[firsts].tolist(), numbers[firsts].tolist(), ordered, rows_in_order[firsts]))
-        columns = (documents, numbers, removed, coverage, near_coverage, in_order, num_tokens)
-        in_documents, of_parts, are_removed, *others = (column[order].tolist() for column in columns)
+        pairs, numbers = self._parts_of(items)
+        ranks = (-num_tokens, -np.maximum(coverage, in_order), ~removed, documents)
+        order = np.lexsort((numbers, *(rank[pairs] for rank in ranks)))
+        pairs, numbers = pairs[order], numbers[order]
+        is_first = np.diff(documents[pairs], prepend=-1) > 0
+        firsts = pairs[is_first]
+        spans = iter(self._spans(tokens, documents[firsts].tolist(), items[firsts].tolist(), ordered, rows_in_order[firsts]))
+        columns = (documents, removed, coverage, near_coverage, in_order, num_tokens)
+        in_documents, are_removed, *others = (column[pairs].tolist() for column in columns)
+        of_parts = numbers.tolist()
         parts = [self.parts[number] for number in of_parts]
         tiers = ["remove" if is_removed else "near" for is_removed in are_removed]
         where = [next(spans) if first else () for first in is_first.tolist()]
         return zip(in_documents, map(Finding._make, zip(parts, of_parts, tiers, *others, where, strict=True)), strict=True)
+
+    def _parts_of(self, items: Offsets) -> tuple[Offsets, Offsets]:
+        """(which of the items, number of the part) of all parts that are these items."""
+        num_parts = np.diff(self._bounds)[items]
+        which = np.repeat(np.arange(len(items)), num_parts)
+        shifts = self._bounds[items + 1] - np.cumsum(num_parts)
+        return which, self._numbers[shifts[which] + np.arange(len(which))]
 
     def _judge_covered(self, covered: Covered) -> tuple[Truths, Truths]:
         """Of every row: is it to be removed, and is it near."""

@@ -200,22 +200,34 @@ def posted(ngrams, table):  # type: ignore[no-untyped-def]
             found = slots[slot]
         known[count], starts[count] = known[i], np.int64(found & LOW) - 1
         count += found > 0
-    heads = postings[starts[:count]]
-    which, found_postings = np.empty(2 * count + 8, np.int32), np.empty(2 * count + 8, np.int64)
-    filled = 0
-    for k in range(count):
-        start, posting = starts[k], heads[k]
-        while True:
-            if filled == len(which):
-                which, found_postings = np.append(which, which), np.append(found_postings, found_postings)
-            which[filled], found_postings[filled] = known[k], posting
+    known, starts = known[:count], starts[:count]
+    heads = postings[starts]
+    which, found_postings = np.empty(3 * count + 8, np.int32), np.empty(3 * count + 8, np.int64)
+    done, filled = _fill(which, found_postings, 0, known, starts, heads, postings)
+    while done < count:
+        which, found_postings = np.append(which, which), np.append(found_postings, found_postings)
+        more, filled = _fill(which, found_postings, filled, known[done:], starts[done:], heads[done:], postings)
+        done += more
+    found_postings = found_postings[:filled]
+    return which[:filled], found_postings >> ITEM_SHIFT, (found_postings & PLACE) >> 1
+
+
+@njit(cache=True)
+def _fill(which, found, filled, known, starts, heads, postings):  # type: ignore[no-untyped-def]
+    """(how many of the known n-grams have all their postings in `which` and `found`, how far these are filled). Arrays that grow
+    in this loop would be counted by numba at each of its steps: three times as long."""
+    for k in range(len(known)):
+        first, start, posting = filled, starts[k], heads[k]
+        while filled < len(which):
+            which[filled], found[filled] = known[k], posting
             filled += 1
             if posting & 1:
                 break
             start += 1
             posting = postings[start]
-    found_postings = found_postings[:filled]
-    return which[:filled], found_postings >> ITEM_SHIFT, (found_postings & PLACE) >> 1
+        else:
+            return k, first
+    return len(known), filled
 
 
 @njit(cache=True, inline="always")

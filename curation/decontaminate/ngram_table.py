@@ -12,14 +12,15 @@ from curation.decontaminate.ngram_kernels import ITEM_SHIFT, fill_slots
 Numbers = npt.NDArray[np.int32]
 Truths = npt.NDArray[np.bool_]
 
-MOST_BITS_PER_KEY, MIN_BITS = 8, 10
-MIN_SLOTS, MIN_SLOTS_PER_NGRAM = 256, 1.5
+BITS_PER_NGRAM = 16  # at most: half of what look-ups cost is of n-grams that are not known
+MIN_BITS = 10
+MIN_SLOTS, MIN_SLOTS_PER_NGRAM = 256, 2
 MAX_TOKENS = 2 ** (ITEM_SHIFT - 1)  # of all items
 MAX_SHARING_ITEMS = 4  # n-grams in more different items are instructions
 
 
 class Bits(NamedTuple):
-    """Whether a hash may be known, in one look at little memory: 64 bits a word, four to eight of them for each known hash."""
+    """Whether a hash may be known, in one look at little memory: 64 bits a word."""
 
     words: Hashes
     shift: np.uint64  # makes of a hash the number of its bit
@@ -41,12 +42,12 @@ def table_of(ngrams: Hashes, items: Numbers, places: Offsets) -> Table:
     slots = np.zeros(max(1 << int(MIN_SLOTS_PER_NGRAM * len(known)).bit_length(), MIN_SLOTS), np.uint64)
     fill_slots(slots, known, starts)
     postings = items[order].astype(np.int64) << ITEM_SHIFT | places[order] << 1 | is_last
-    return Table(bits_of(known), slots, postings)
+    return Table(bits_of(known, BITS_PER_NGRAM), slots, postings)
 
 
-def bits_of(hashes: Hashes) -> Bits:
-    """Of different hashes."""
-    power = max((MOST_BITS_PER_KEY * len(hashes)).bit_length() - 1, MIN_BITS)
+def bits_of(hashes: Hashes, bits_per_key: int) -> Bits:
+    """Of different hashes, with so many bits for each, half of it at least."""
+    power = max((bits_per_key * len(hashes)).bit_length() - 1, MIN_BITS)
     shift = np.uint64(64 - power)
     bits = np.unique(hashes >> shift)
     words = np.zeros(1 << power - 6, np.uint64)

@@ -32,13 +32,13 @@ def outline(tokens, offsets, minus):  # type: ignore[no-untyped-def]
 def seeded(tokens, offsets, seeds, item_offsets):  # type: ignore[no-untyped-def]
     """(text, item, token of `tokens` where the item would begin) where a text and an item share enough n-grams in one place.
     Places in `seeds` are those in the items << 1 | does the n-gram count twice."""
-    rows = np.empty((3, 1024), np.int64)
-    count = 0
     state = np.zeros((len(item_offsets), 4), np.int32)  # (begin, n-grams) of the last stretch, and of the one with the most
     starts, found, places = posted(short_ngrams(tokens, offsets), seeds)
+    rows = np.empty((3, len(found)), np.int64)
+    count = 0
     bounds = np.searchsorted(starts, offsets)
     for text in range(len(offsets) - 1):
-        first, mine = offsets[text], range(bounds[text], bounds[text + 1])
+        first, mine, num_before = offsets[text], range(bounds[text], bounds[text + 1]), count
         for k in mine:
             item = found[k]
             length, place = item_offsets[item + 1] - item_offsets[item], (places[k] >> 1) - item_offsets[item]
@@ -48,17 +48,16 @@ def seeded(tokens, offsets, seeds, item_offsets):  # type: ignore[no-untyped-def
             num_ngrams = 1 + (places[k] & 1)
             state[item, 1] = state[item, 1] + num_ngrams if goes_on else num_ngrams
             if state[item, 1] > state[item, 3]:
+                rows[0, count], rows[1, count] = text, item
+                count += state[item, 3] < _needed(length) <= state[item, 1]
                 state[item, 2], state[item, 3] = state[item, 0], state[item, 1]
+        for row in range(num_before, count):
+            rows[2, row] = first + state[rows[1, row], 2]
         for k in mine:
-            item = found[k]
-            if state[item, 3] >= _needed(item_offsets[item + 1] - item_offsets[item]):
-                rows = rows if count < rows.shape[1] else np.concatenate((rows, rows), axis=1)
-                rows[0, count], rows[1, count], rows[2, count] = text, item, first + state[item, 2]
-                count += 1
-            state[item, 3] = 0
+            state[found[k], 3] = 0
     return rows[:, :count]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _needed(length):  # type: ignore[no-untyped-def]
     return 1 if length < FEW_TOKENS else max(length // TOKENS_PER_SEED, 2)

@@ -21,9 +21,10 @@ from curation.decontaminate.outlines import Candidates, OutlineIndex, Outlines
 MIN_STRETCH_SHARE = 0.5  # of a stretch's tokens that are in order
 MIN_WORD_SHARE = 0.25  # of the weight of an item's words: formulas of one shape are everywhere
 _ONE, _HALF = np.uint64(1), np.uint64(32)
-_BUCKETS = 4096  # of tokens of a stretch: many more than it has
+_MIN_BUCKETS = 4096  # of tokens of a stretch: many more than it has, but for long rows of numbers
 _COUNT_BITS, _PLACE_BITS = 10, 20  # of tokens of an item, and of a stretch
 _WEIGHT_BITS = _COUNT_BITS + _PLACE_BITS
+_MANY = 1 << 32  # tokens: no stretch has so many
 _ALL = 1 << 62
 
 
@@ -69,17 +70,19 @@ def _compare(tokens, outlines, candidates, index, item_tokens, limits):  # type:
     item_outlines, item_offsets, item_weights = index
     rows = np.zeros((11, len(candidates.items)), np.int64)
     count = 0
-    has_token = np.empty(_BUCKETS, np.bool_)
+    lasts, base = np.zeros(_MIN_BUCKETS, np.int64), 0  # of `_chains`
     for row in range(len(candidates.items)):
         text, number = candidates.documents[row], candidates.items[row]
         mine = slice(item_offsets[number], item_offsets[number + 1])
         item, weights = item_outlines[mine], item_weights[mine]
         first = max(candidates.begins[row] - len(item) // 4, outlines.offsets[text])
         last = min(first + len(item) * 3 // 2 + 1, outlines.offsets[text + 1])
-        _mark_tokens(has_token, outlines.hashes[first:last])
-        if _most_in_common(item, weights, has_token) < limits.weight[number]:
+        stretch = outlines.hashes[first:last]
+        base += _MANY
+        before = _chains(lasts, base, stretch)
+        if _most_in_common(item, weights, lasts, base) < limits.weight[number]:
             continue
-        ends, before = _in_both(item, outlines.hashes[first:last])
+        ends = _in_both(item, stretch, lasts, base, before)
         if _shared(weights, ends, before) < limits.weight[number]:
             continue
         found, start, end, num_tokens = _heaviest_common(weights, ends, before, limits.weight[number], _ALL)
@@ -95,8 +98,12 @@ def _compare(tokens, outlines, candidates, index, item_tokens, limits):  # type:
         if first + end < outlines.offsets[text + 1]:
             after = outlines.places[first + end]  # numbers in a row are one place
         whole = item_tokens[0][item_tokens[1][number] : item_tokens[1][number + 1]]
-        place = tokens.hashes[begin:after]
-        ends, before = _in_both(whole, place)
+        stretch = tokens.hashes[begin:after]
+        base += _MANY
+        while len(lasts) < len(stretch):
+            lasts, base = np.zeros(2 * len(lasts), np.int64), 0
+        before = _chains(lasts, base, stretch)
+        ends = _in_both(whole, stretch, lasts, base, before)
         num_shared = _num_shared(ends, before)
         rows[0, count], rows[1, count], rows[2, count] = text, number, found
         rows[3, count], rows[4, count], rows[5, count] = words, all_words, num_shared
@@ -111,45 +118,50 @@ def _compare(tokens, outlines, candidates, index, item_tokens, limits):  # type:
 
 
 @njit(cache=True)
-def _mark_tokens(has_token, tokens):  # type: ignore[no-untyped-def]
-    has_token[:] = False
-    for token in tokens:
-        has_token[np.int64(token >> _HALF) & (_BUCKETS - 1)] = True
+def _chains(lasts, base, stretch):  # type: ignore[no-untyped-def]
+    """The place before each place with a token of the same bucket: places are counted from 1, 0 is none. `lasts` gets the
+    last place of each bucket, plus `base`; what other stretches left there is not more than that."""
+    before = np.zeros(len(stretch) + 1, np.int32)
+    for k in range(len(stretch)):
+        bucket = _bucket(stretch[k], lasts)
+        before[k + 1] = max(lasts[bucket] - base, 0)
+        lasts[bucket] = base + k + 1
+    return before
+
+
+@njit(cache=True, inline="always")
+def _bucket(token, lasts):  # type: ignore[no-untyped-def]
+    return np.int64(token >> _HALF) & (len(lasts) - 1)
 
 
 @njit(cache=True)
-def _most_in_common(item, weights, has_token):  # type: ignore[no-untyped-def]
+def _most_in_common(item, weights, lasts, base):  # type: ignore[no-untyped-def]
     """Weight of the tokens that a stretch may have: no less than is in order."""
     most = np.int64(0)
     for i in range(len(item)):
-        most += weights[i] * np.int64(has_token[np.int64(item[i] >> _HALF) & (_BUCKETS - 1)])
+        most += weights[i] * np.int64(lasts[_bucket(item[i], lasts)] > base)
     return most
 
 
 @njit(cache=True)
-def _in_both(item, stretch):  # type: ignore[no-untyped-def]
-    """(the last place in the stretch of each of the item's tokens, the place before each place with the same token): places are
-    counted from 1, 0 is none."""
-    ends, before = np.empty(len(item), np.int32), np.zeros(len(stretch) + 1, np.int32)
-    size = 16
-    while size < 2 * len(stretch):
-        size *= 2
-    lasts = np.zeros(size, np.int32)  # an open hash table
-    for k in range(len(stretch)):
-        slot = _slot_of_place(lasts, stretch, stretch[k])
-        before[k + 1] = lasts[slot]
-        lasts[slot] = k + 1
+def _in_both(item, stretch, lasts, base, before):  # type: ignore[no-untyped-def]
+    """The last place in the stretch of each of the item's tokens. Leaves in `before` places with the same token."""
+    ends, tokens = np.empty(len(item), np.int32), np.empty(len(before), np.uint64)
+    tokens[1:] = stretch
     for i in range(len(item)):
-        ends[i] = lasts[_slot_of_place(lasts, stretch, item[i])]
-    return ends, before
+        ends[i] = _same(tokens, before, max(lasts[_bucket(item[i], lasts)] - base, 0), item[i])
+    for place in range(len(stretch), 0, -1):  # from the last one on: what comes before it is still of buckets
+        before[place] = _same(tokens, before, before[place], tokens[place])
+    return ends
 
 
 @njit(cache=True, inline="always")
-def _slot_of_place(lasts, stretch, token):  # type: ignore[no-untyped-def]
-    slot = np.int64(token >> _HALF) & (len(lasts) - 1)
-    while lasts[slot] and stretch[lasts[slot] - 1] != token:
-        slot = (slot + 1) & (len(lasts) - 1)
-    return slot
+def _same(tokens, before, place, token):  # type: ignore[no-untyped-def]
+    """The first place of a chain with this token; place 0 gets it, so that there is one thing to ask, and its answer is known."""
+    tokens[0] = token
+    while tokens[place] != token:
+        place = before[place]
+    return place
 
 
 @njit(cache=True)
@@ -198,14 +210,18 @@ def _heaviest_common(weights, ends, before, enough, plenty):  # type: ignore[no-
     tokens): of several the first to end, of these the last to begin, of these the longest. Weight 0 as soon as it cannot be
     enough; what is found of it as soon as that is plenty."""
     # up to each place: weight << _WEIGHT_BITS | where it begins << _COUNT_BITS | tokens
-    best = np.arange(len(before)) << _COUNT_BITS
-    left = weights[ends > 0].sum()
+    best = np.empty(len(before), np.int64)
+    for k in range(len(before)):
+        best[k] = k << _COUNT_BITS
+    left = np.int64(0)
+    for i in range(len(ends)):
+        left += weights[i] if ends[i] else 0
     for i in range(len(ends)):
         place, weight, behind = ends[i], np.int64(weights[i]), len(before)
         left -= weight if place else 0
         while place:  # from the last one on: what comes before a place is not yet of this row, what comes behind has had more
             value = best[place - 1] + (weight << _WEIGHT_BITS) + 1
-            for k in range(place, behind):
+            for k in range(np.uint64(place), np.uint64(behind)):  # what may be negative is not made several at once
                 best[k] = max(best[k], value)
             behind = place
             place = before[place]

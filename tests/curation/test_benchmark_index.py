@@ -8,6 +8,8 @@ import numpy as np
 from curation.decontaminate.benchmark_index import BenchmarkIndex
 from curation.decontaminate.math_token_hashes import find_hashes
 from curation.decontaminate.math_token_kernels import ANY_NUMBER, NUMBER, WORD
+from curation.decontaminate.ngram_kernels import posted
+from curation.decontaminate.ngram_table import table_of
 
 LENGTH = 8
 WORDS = [
@@ -54,3 +56,14 @@ def test_what_is_covered_is_what_a_plain_count_of_ngrams_finds() -> None:
         assert changed == sum(item[place] & int(NUMBER) > 0 for place in alike - as_it_is)
         assert words == sum(item[place] & int(WORD) > 0 for place in as_it_is | alike)
     assert np.unique(rows.documents).tolist() == list(range(len(texts)))
+
+
+def test_a_look_up_finds_all_places_of_an_ngram_however_many_there_are() -> None:
+    rng = np.random.default_rng(5)
+    ngrams = rng.integers(1, 1 << 63, 40, dtype=np.uint64)
+    number = np.repeat(np.arange(30), np.arange(30) ** 2)  # the last ten are not in the table
+    items, places = rng.integers(0, 9, len(number), dtype=np.int32), np.arange(len(number))
+    table = table_of(ngrams[number], items, places)
+    asked = rng.integers(0, 40, 50)
+    found = np.stack(posted(ngrams[asked], table)).T.tolist()
+    assert found == [[k, items[i], places[i]] for k, which in enumerate(asked) for i in np.flatnonzero(number == which)]
