@@ -28,6 +28,8 @@ SEED = 7
 STOCK_DOCUMENTS = 400
 PLANTED_SHARE = 0.1
 GENERATED_ITEMS = 2_000
+PROBLEMS = {"gsm8k_train": "cot/gsm8k_train.jsonl.gz", "math_train": "cot/math_train.jsonl.gz"}
+NUM_PROBLEMS = 3_000
 LEAKS = ("pairs_math500", "human_clex", "human_csem")
 DERIVED = ("gsm8k_model_solutions", "gsm8k_test_socratic", "gsm8k_backward")  # of GSM8K's test items
 Found = dict[str, set[str]]  # ids of documents, `removed` and `near`
@@ -50,10 +52,13 @@ def comparisons(size: Size) -> Iterator[Comparison]:
             repeats=size.repeats,
             judge=partial(_judge, corpus, documents, few),
         )
-        kilobytes = sum(len(row["text"].encode()) for row in _rows(corpus)[:documents]) / 1000
-        alone = _detector_seconds(corpus, documents, files, size.repeats)
-        costs = {"detector_us_per_kb": alone, "step_with_evidence_us_per_kb": compared.ours_seconds}
-        yield replace(compared, quality=compared.quality | {name: round(s / kilobytes * 1e6, 2) for name, s in costs.items()})
+        texts = {"": [row["text"] for row in _rows(corpus)[:documents]]}
+        with_evidence = compared.ours_seconds / _kilobytes(texts[""]) * 1e6
+        if size.data is not None and not find_questions:
+            texts |= {f"_{name}": _problems(size.data / file) for name, file in PROBLEMS.items() if (size.data / file).is_file()}
+        costs = {f"detector_us_per_kb{name}": _us_per_kb(some, files, size.repeats) for name, some in texts.items()}
+        costs = {name: round(cost, 2) for name, cost in (costs | {"step_with_evidence_us_per_kb": with_evidence}).items()}
+        yield replace(compared, quality=compared.quality | costs)
     if size.data is not None and (size.data / "peer-tests").is_dir():
         yield from _leaks(size, size.data)
 
@@ -133,19 +138,29 @@ def ours(corpus: Path, count: int, files: dict[str, Path], scratch: Path) -> Wor
     return work
 
 
-def _detector_seconds(corpus: Path, count: int, files: dict[str, Path], repeats: int) -> float:
-    """CPU-seconds of finding alone, in batches as the step's: no documents are made, and no evidence is written."""
+def _us_per_kb(texts: list[str], files: dict[str, Path], repeats: int) -> float:
+    """CPU-microseconds of finding alone, in batches as the step's: no documents are made, and no evidence is written."""
     from curation.batches import batches
     from curation.decontaminate.detector import Detector
 
-    detector, docs = Detector.of(files, _params(files)), _documents(corpus, count)
+    detector, docs = Detector.of(files, _params(files)), [Document(text=text, id="") for text in texts]
     seconds = []
     for _ in range(repeats + 1):  # the first compiles every kernel
         start = process_time()
         for batch in batches(iter(docs)):
             detector.find([doc.text for doc in batch])
         seconds.append(process_time() - start)
-    return min(seconds)
+    return min(seconds) / _kilobytes(texts) * 1e6
+
+
+def _problems(file: Path) -> list[str]:
+    """Problems with their solutions: texts that are full of evidence."""
+    rows = _rows(file)[:NUM_PROBLEMS]
+    return ["\n".join(str(row[key]) for key in ("question", "problem", "answer", "solution") if key in row) for row in rows]
+
+
+def _kilobytes(texts: list[str]) -> float:
+    return sum(len(text.encode()) for text in texts) / 1000
 
 
 def stock(corpus: Path, count: int, index: Path, find_questions: bool) -> Work:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit, njit
 from curation.decontaminate.math_token_kernels import NUMBER
 from curation.decontaminate.ngram_kernels import BASE, SHORT, finish, may_be_known, posted, short_ngrams, with_numbers_alike
 
@@ -51,7 +51,8 @@ def _known_ngrams(tokens, offsets, length, short):  # type: ignore[no-untyped-de
     """(n-grams of texts that may be items', where they begin, have they all numbers alike): those of which all short ones,
     numbers alike, are some item's."""
     alike = with_numbers_alike(tokens)
-    starts = _known_starts(short_ngrams(alike, offsets), offsets, length, short)
+    are_known, starts = np.empty(len(tokens), np.uint8), np.empty(len(tokens) + 1, np.int64)
+    starts = starts[: _find_known(short_ngrams(alike, offsets), offsets, length, short, are_known, starts)]
     ngrams, where = np.empty(2 * len(starts) + 1, np.uint64), np.empty(2 * len(starts) + 1, np.int64)
     are_near = np.empty(2 * len(starts) + 1, np.bool_)
     count = 0
@@ -67,10 +68,9 @@ def _known_ngrams(tokens, offsets, length, short):  # type: ignore[no-untyped-de
     return ngrams[:count], where[:count], are_near[:count]
 
 
-@njit(cache=True)
-def _known_starts(ngrams, offsets, length, short):  # type: ignore[no-untyped-def]
-    """Where `length` tokens begin of which all short n-grams may be known."""
-    are_known, starts = np.empty(len(ngrams), np.uint8), np.empty(len(ngrams) + 1, np.int64)
+@lean_njit(cache=True)
+def _find_known(ngrams, offsets, length, short, are_known, starts):  # type: ignore[no-untyped-def]
+    """Where `length` tokens begin of which all short n-grams may be known, in `starts`; how many."""
     for i in range(len(ngrams)):
         are_known[i] = may_be_known(ngrams[i], short)
     count = 0
@@ -80,7 +80,7 @@ def _known_starts(ngrams, offsets, length, short):  # type: ignore[no-untyped-de
             in_a_row = (in_a_row + 1) * are_known[i]
             starts[count] = i + SHORT - length
             count += in_a_row > length - SHORT
-    return starts[:count]
+    return count
 
 
 @njit(cache=True, inline="always")

@@ -22,6 +22,7 @@ from curation.decontaminate.math_token_kernels import (
     DIGIT,
     FNV_PRIME,
     FNV_START,
+    FOREIGN,
     IDEOGRAPH,
     LAYOUT,
     LETTER,
@@ -60,7 +61,8 @@ def find_hashes(texts: list[str]) -> Tokens:
     bounds = np.r_[0, np.cumsum(sizes)]
     content = np.frombuffer(b"".join(encoded), np.uint8)
     hashes, starts, ends = np.empty(len(content), np.uint64), np.empty(len(content), np.int32), np.empty(len(content), np.int32)
-    offsets = find_all(content, bounds, _kinds(), *_spelling_table(), hashes, starts, ends)
+    offsets = np.empty(len(bounds), np.int64)
+    find_all(content, bounds, _kinds(), _kinds_of_bytes(), _spelling_table(), hashes, starts, ends, offsets)
     return Tokens(hashes[: offsets[-1]], starts[: offsets[-1]], ends[: offsets[-1]], offsets)
 
 
@@ -149,6 +151,14 @@ def _kinds() -> Bytes:
             kinds[run.start() : run.end()] = kind
     for kind, characters in {UNDERSCORE: "_", BACKSLASH: "\\", MINUS: "-", COMPARISON: "<>!", SIGN: "+/="}.items():
         kinds[[ord(c) for c in characters]] = kind
+    return kinds
+
+
+@cache
+def _kinds_of_bytes() -> Bytes:
+    """What a byte is that begins a character."""
+    kinds = np.full(256, FOREIGN, np.uint8)
+    kinds[:128] = _kinds()[:128]
     return kinds
 
 

@@ -5,7 +5,7 @@ Imported only where it runs: the first call of a machine compiles (a few seconds
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit, njit
 
 NUMBER, WORD = np.uint64(1), np.uint64(2)  # the lowest bits of a token's hash; a word has three letters, or is an ideograph
 ANY_NUMBER = np.uint64(0x5851F42D4C957F2C) | NUMBER
@@ -43,13 +43,12 @@ def foreign_runs(content):  # type: ignore[no-untyped-def]
     return runs[:count]
 
 
-@njit(cache=True)
-def find_all(content, bounds, kinds, keys, tokens, marks, hashes, starts, ends):  # type: ignore[no-untyped-def]
-    """Fills `hashes`, `starts` and `ends`; says where each text's begin. What a text is made of is read here, without a call:
-    calls that pass arrays cost more than they do."""
-    offsets = np.zeros(len(bounds), np.int64)
-    plain = _kinds_of_bytes(kinds)
-    count = 0
+@lean_njit(cache=True)
+def find_all(content, bounds, kinds, plain, spellings, hashes, starts, ends, offsets):  # type: ignore[no-untyped-def]
+    """Fills `hashes`, `starts` and `ends`, and `offsets`: where each text's begin. `plain`: what a byte is
+    that begins a character, FOREIGN outside ASCII."""
+    keys, tokens, marks = spellings
+    count = offsets[0] = 0
     for text in range(len(bounds) - 1):
         first, last = bounds[text], bounds[text + 1]
         i = first
@@ -70,15 +69,6 @@ def find_all(content, bounds, kinds, keys, tokens, marks, hashes, starts, ends):
             while i < last and plain[content[i]] <= SPACE:
                 i += 1
         offsets[text + 1] = count
-    return offsets
-
-
-@njit(cache=True)
-def _kinds_of_bytes(kinds):  # type: ignore[no-untyped-def]
-    """What a byte is that begins a character: FOREIGN outside ASCII."""
-    plain = np.full(256, FOREIGN, np.uint8)
-    plain[:128] = kinds[:128]
-    return plain
 
 
 @njit(cache=True, inline="always")
@@ -151,7 +141,7 @@ def _next(content, i, first, last, kinds, keys, tokens, marks):  # type: ignore[
     return i + width, _extend(_START, content, i, i + 1), PLAIN if is_sign else LAYOUT
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _is_quote(content, i, first):  # type: ignore[no-untyped-def]
     """Whether a > (before no =) has only others before it in its line, and blanks."""
     if content[i] != ord(">"):
@@ -161,7 +151,7 @@ def _is_quote(content, i, first):  # type: ignore[no-untyped-def]
     return i == first or content[i - 1] == ord("\n")
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _character(content, i):  # type: ignore[no-untyped-def]
     """(code point, bytes it takes)."""
     byte = np.int64(content[i])
@@ -192,7 +182,7 @@ def _spelled(end, hashed, keys, tokens, marks):  # type: ignore[no-untyped-def]
     return end, hashed, PLAIN
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _equals(content, start, end, word):  # type: ignore[no-untyped-def]
     if end - start != len(word):
         return False
@@ -222,7 +212,7 @@ def _command(content, i, last, kinds, keys, tokens, marks):  # type: ignore[no-u
     return _spelled(end, hashed, keys, tokens, marks)
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _environment(content, i, last, kinds):  # type: ignore[no-untyped-def]
     """The end of {name} behind white space; 0 if there is none."""
     while i < last:
@@ -238,7 +228,7 @@ def _environment(content, i, last, kinds):  # type: ignore[no-untyped-def]
     return i + 1 if i < last and content[i] == ord("}") else 0
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _digits(content, i, last, kinds, most):  # type: ignore[no-untyped-def]
     """(where a run of digits ends, how many they are), at most `most`."""
     count = 0
@@ -273,7 +263,7 @@ def _number(content, i, first, last, kinds):  # type: ignore[no-untyped-def]
     return end, hashed, NUMBER_MARK
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _separator(content, i, last):  # type: ignore[no-untyped-def]
     r"""The end of a separator of thousands: , or {,} or \, or \! or ,\! ; 0 if there is none."""
     left = last - i

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curation.compiled import njit
+from curation.compiled import lean_njit, njit
 from curation.decontaminate.math_token_kernels import ANY_NUMBER, NUMBER
 
 MIN_DIFFERENT_TOKENS = 3  # of an n-gram that says something
@@ -35,7 +35,7 @@ def item_ngrams(tokens, offsets, length):  # type: ignore[no-untyped-def]
     return exact, near, items, places
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _variety(tokens, start, length):  # type: ignore[no-untyped-def]
     """(different tokens, numbers) of an n-gram."""
     different, numbers = 0, 0
@@ -48,19 +48,19 @@ def _variety(tokens, start, length):  # type: ignore[no-untyped-def]
     return different, numbers
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _alike(token):  # type: ignore[no-untyped-def]
     return ANY_NUMBER if token & NUMBER else token
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def finish(hashed, numbers_alike):  # type: ignore[no-untyped-def]
     hashed = hashed ^ _SALT if numbers_alike else hashed
     hashed = (hashed ^ (hashed >> HALF)) * _MIX
     return hashed ^ (hashed >> HALF)
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def ngram_of(tokens, start, length, numbers_alike):  # type: ignore[no-untyped-def]
     hashed = np.uint64(0)
     for i in range(start, start + length):
@@ -156,7 +156,7 @@ def _num_absent(tokens, stretches, margin, item_tokens):  # type: ignore[no-unty
     return absent
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def _slot(slots, ngram):  # type: ignore[no-untyped-def]
     """Where an n-gram is, or would be."""
     slot = np.int64(ngram & np.uint64(len(slots) - 1))
@@ -165,7 +165,7 @@ def _slot(slots, ngram):  # type: ignore[no-untyped-def]
     return slot
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
 def fill_slots(slots, ngrams, starts):  # type: ignore[no-untyped-def]
     """Makes of empty slots an open hash table by the n-grams' lower halves, of upper half << 32 | start of its postings + 1."""
     last = len(slots) - 1
@@ -180,26 +180,10 @@ def fill_slots(slots, ngrams, starts):  # type: ignore[no-untyped-def]
 def posted(ngrams, table):  # type: ignore[no-untyped-def]
     """(which n-gram, item, place) of all that the table knows of these n-grams. What look-ups wait for in memory is read in loops
     of its own, where none waits for the one before: that is most of the time."""
-    slots, postings = table.slots, table.postings
-    last = len(slots) - 1
-    known = np.empty(len(ngrams) + 1, np.int32)
-    num_known = 0
-    for k in range(len(ngrams)):
-        known[num_known] = k
-        num_known += may_be_known(ngrams[k], table.bits)
-    firsts = np.empty(num_known, np.uint64)
-    for i in range(num_known):
-        firsts[i] = slots[np.int64(ngrams[known[i]]) & last]
-    starts = np.empty(num_known + 1, np.int64)
-    count = 0
-    for i in range(num_known):
-        found, ngram = firsts[i], ngrams[known[i]]
-        slot = np.int64(ngram) & last
-        while found and (found ^ ngram) >> HALF:
-            slot = (slot + 1) & last
-            found = slots[slot]
-        known[count], starts[count] = known[i], np.int64(found & LOW) - 1
-        count += found > 0
+    known, firsts = np.empty(len(ngrams) + 1, np.int32), np.empty(len(ngrams), np.uint64)
+    starts = np.empty(len(ngrams) + 1, np.int64)
+    count = _look_up(ngrams, table, known, firsts, starts)
+    postings = table.postings
     known, starts = known[:count], starts[:count]
     heads = postings[starts]
     which, found_postings = np.empty(3 * count + 8, np.int32), np.empty(3 * count + 8, np.int64)
@@ -212,7 +196,30 @@ def posted(ngrams, table):  # type: ignore[no-untyped-def]
     return which[:filled], found_postings >> ITEM_SHIFT, (found_postings & PLACE) >> 1
 
 
-@njit(cache=True)
+@lean_njit(cache=True)
+def _look_up(ngrams, table, known, firsts, starts):  # type: ignore[no-untyped-def]
+    """How many n-grams are known; which in `known`, where their postings start in `starts`."""
+    slots = table.slots
+    last = len(slots) - 1
+    num_known = 0
+    for k in range(len(ngrams)):
+        known[num_known] = k
+        num_known += may_be_known(ngrams[k], table.bits)
+    for i in range(num_known):
+        firsts[i] = slots[np.int64(ngrams[known[i]]) & last]
+    count = 0
+    for i in range(num_known):
+        found, ngram = firsts[i], ngrams[known[i]]
+        slot = np.int64(ngram) & last
+        while found and (found ^ ngram) >> HALF:
+            slot = (slot + 1) & last
+            found = slots[slot]
+        known[count], starts[count] = known[i], np.int64(found & LOW) - 1
+        count += found > 0
+    return count
+
+
+@lean_njit(cache=True)
 def _fill(which, found, filled, known, starts, heads, postings):  # type: ignore[no-untyped-def]
     """(how many of the known n-grams have all their postings in `which` and `found`, how far these are filled). Arrays that grow
     in this loop would be counted by numba at each of its steps: three times as long."""
