@@ -73,8 +73,8 @@ def _is_private(folder: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-# For functions that make no arrays, all of which their callers have: numba counts no references in them. Each is an atomic step,
-# also for arrays in tuples and for views of a row, and together they take two thirds of the time of short functions.
+# For functions that make and return no arrays (numba refuses others): no references are counted in them. Each count is an atomic
+# step, for arrays that are passed on, in tuples, and views of a row alike: up to two thirds of the time of short functions.
 lean_njit = partial(njit, _nrt=False)
 
 if not config.CACHE_DIR:
