@@ -40,7 +40,7 @@ def ours(documents: int, data: Path | None, tokenizer: Path, scratch: Path) -> W
     from recipes.schema import TokenizeStage
 
     params = TokenizeStage(do="tokenize")
-    open_tokenizer(tokenizer, params)
+    open_tokenizer(tokenizer, params, ())  # as the step asks for it: it is remembered
 
     out = scratch / "ours"
     shutil.rmtree(out, ignore_errors=True)

@@ -30,7 +30,7 @@ class TokensFilter(Filter):
 
         if self.tokenizer is None:
             raise ValueError("the filter `tokens` counts with a tokenizer; give it the folder of one")
-        opened = open_tokenizer(self.tokenizer, schema.TokenizeStage(do="tokenize", end_of_text=False))
+        opened = open_tokenizer(self.tokenizer, schema.TokenizeStage(do="tokenize", end_of_text=False), ())
         texts = batch.texts
         return {"num_tokens": opened.encode(texts).lengths if texts else np.zeros(0, np.int64)}
 

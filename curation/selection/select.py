@@ -64,7 +64,7 @@ class WriteKeys(PipelineStep):
         traces = [doc.text if field is None else str(doc.metadata.get(field) or "") for doc in docs]
         if self.tokenizer is None:
             return [len(trace) for trace in traces]
-        opened = open_tokenizer(self.tokenizer, TokenizeStage(do="tokenize", end_of_text=False))
+        opened = open_tokenizer(self.tokenizer, TokenizeStage(do="tokenize", end_of_text=False), ())
         return [int(length) for length in opened.encode(traces).lengths]
 
     def _is_seed(self, doc: Document, length: int, grader: Grader) -> bool:

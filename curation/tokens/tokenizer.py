@@ -32,8 +32,9 @@ class Tokenized(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def open_tokenizer(folder: Path, params: TokenizeStage, marks: tuple[str, ...] = ()) -> "DocumentTokenizer":
-    """Opening takes up to two seconds: a rank that works in several goes opens once."""
+def open_tokenizer(folder: Path, params: TokenizeStage, marks: tuple[str, ...]) -> "DocumentTokenizer":
+    """Opening takes up to two seconds: a rank that works in several goes opens once. Its memory knows calls by how they are
+    written, so that `marks` has no default."""
     ends = {"begin_of_text": params.begin_of_text, "end_of_text": params.end_of_text}
     return DocumentTokenizer(folder, params.encoder, **ends, marks=marks)
 
