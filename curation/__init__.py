@@ -4,7 +4,7 @@
 VERSIONS = {
     "sample": 2,
     "read": 4,
-    "extract": 5,
+    "extract": 6,
     "format": 4,
     "check_answers": 1,
     "sample_answers": 1,

@@ -98,7 +98,14 @@ class Book:
         return RowWriter(self.folder / inside / f"{self.rank:05d}.parquet", texts, self.final / inside)
 
     def drop_rows(
-        self, rows: pa.Table, metadata: list[dict[str, Any]], reason: str, texts: Path, num_chars: int, docs: Iterable[Document]
+        self,
+        rows: pa.Table,
+        metadata: list[dict[str, Any]],
+        reason: str,
+        *,
+        texts: Path,
+        num_chars: int,
+        docs: Iterable[Document],
     ) -> None:
         """As `drop`, for rows of a shard, whose texts stay where they are. `docs`: the same as documents, read as far as there is
         need of examples."""

@@ -4,7 +4,9 @@ Columns travel whole between Arrow and Python, metadata through orjson. What is 
 16 microseconds to write and 7 to read; datatrove's ParquetWriter and ParquetReader are measured in `curation/benchmark/io.py`.
 """
 
+import argparse
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.data import Document
 
-from recipes.shards import DOCUMENT_SCHEMA, Shard, row_schema
+from recipes import exits
+from recipes.shards import DOCUMENT_SCHEMA, ShardFile, row_schema
 
 ROWS_PER_GROUP = 2_000
 CHARS_PER_GROUP = 64_000_000  # a group is in memory whole, and pages of HTML are a hundred times as long as texts
@@ -37,7 +40,6 @@ class _Writer:
             use_dictionary=False,  # no text comes twice
             write_statistics=["id"],
         )
-        self._num_chars = 0  # of the texts that wait to be written
 
     def close(self) -> None:
         self._flush()
@@ -84,12 +86,15 @@ class RowWriter(_Writer):
         self._schema = row_schema(texts, folder)
         super().__init__(path, self._schema)
         self._tables: list[pa.Table] = []
+        self._num_chars = 0  # of the texts of these
 
     def write(self, rows: pa.Table, num_chars: int) -> None:
-        """`num_chars`: of their texts."""
+        """`num_chars`: of their texts, which a reader has in memory by row groups."""
+        if self._num_chars + num_chars > CHARS_PER_GROUP:
+            self._flush()
         self._tables.append(rows.cast(self._schema))
         self._num_chars += num_chars
-        if sum(map(len, self._tables)) >= ROWS_PER_GROUP // 2 or self._num_chars >= CHARS_PER_GROUP:
+        if sum(map(len, self._tables)) >= ROWS_PER_GROUP // 2:
             self._flush()
 
     def _flush(self) -> None:
@@ -102,7 +107,7 @@ class RowWriter(_Writer):
 def read_shard(path: Path, first: int = 0) -> Iterator[Document]:
     """Documents of a shard that an earlier stage wrote, in order, from row `first` on."""
     with _unchanged(path):
-        shard = Shard(path)
+        shard = ShardFile(path)
         for group in range(shard.num_groups):
             num_rows = shard.num_rows(group)
             if first < num_rows:
@@ -112,9 +117,25 @@ def read_shard(path: Path, first: int = 0) -> Iterator[Document]:
             first = max(0, first - num_rows)
 
 
+def write_with_texts(folder: Path, out: Path) -> int:
+    """Writes a folder's shards anew, each document with its text, for programs that know no rows of other shards (what dedup
+    leaves). Returns the number of documents."""
+    shards = sorted(folder.glob("[0-9]*.parquet"))
+    if not shards:
+        raise ValueError(f"{folder} has no shards; name a stage's folder `documents`, or one of those in `dropped`")
+    num_docs = 0
+    for shard in shards:
+        writer = ShardWriter(out / shard.name)
+        for doc in read_shard(shard):
+            writer.write(doc)
+            num_docs += 1
+        writer.close()
+    return num_docs
+
+
 def num_documents(path: Path) -> int:
     with _unchanged(path):
-        return Shard(path).num_documents
+        return ShardFile(path).num_documents
 
 
 @contextmanager
@@ -163,3 +184,20 @@ def _strings(values: list[str], kind: pa.DataType) -> pa.Array:
 def _well_formed(text: str) -> str:
     """Half of a surrogate pair, which UTF-8 has no form for, becomes the sign for what cannot be read."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m curation.shards", description=write_with_texts.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    try:
+        print(f"{write_with_texts(arguments.folder, arguments.out)} documents")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exits.MISTAKE
+    return exits.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,7 +18,7 @@ from recipes.schema import (
     Strict,
     nearest,
 )
-from recipes.stage import Input, Stage, is_uri, made
+from recipes.stage import Input, Stage, made
 from slurm.classifier_stages import chosen_by, draw, reads_scores, score, scored_before
 from slurm.dedup_stages import dedup
 from slurm.path_stages import marks_of, resume_traces, sample_paths
@@ -188,7 +188,7 @@ def _list_file(name: str) -> str:
 def _decontaminate(page: Page, name: str, params: dict[str, Any], inputs: dict[str, Input]) -> Iterator[Stage]:
     for role, entry in inputs.items():
         benchmark = role.removeprefix("benchmarks/")
-        if benchmark != role and entry.stage is None and not is_uri(entry.location):
+        if benchmark != role and entry.stage is None:
             page.planner.outside.look_into_items(benchmark, entry, f"stages.{name}.benchmarks.{benchmark}")
     del params["canaries"]  # the certificate's
     yield page.stage(name, "decontaminate", params | page.sharded, inputs, **page.limits)

@@ -32,7 +32,7 @@ def stage_bytes(stage: Stage, plan: Plan, manifest: dict[str, Any] | None) -> in
 
 def describe_disk(plan: Plan, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Sums over a plan's stages, of which `rows` hold the bytes. Stages that leave documents are unknown until they are made:
-    about the text of what they keep, and there are `source_bytes` (compressed) of local sources."""
+    about the text of what they keep (dedup next to nothing), and there are `source_bytes` (compressed) of local sources."""
     by_kind = {"train": 0, "export": 0, "average": 0, "tokenize": 0, "documents": 0}
     unknown: list[str] = []
     for stage, row in zip(plan.stages, rows, strict=True):

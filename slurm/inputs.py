@@ -34,7 +34,6 @@ class Outside:
         self.problems: list[str] = []
         self._warnings: list[str] = []
         self._unpinned: dict[str, None] = {}
-        self._looked_into: set[str] = set()  # identities of benchmarks' files
 
     @property
     def warnings(self) -> list[str]:
@@ -88,15 +87,17 @@ class Outside:
             self.problem(f"{key}: {path} is {'empty' if file.is_file() else 'a folder'}; name a jsonl file of items")
 
     def look_into_items(self, benchmark: str, entry: Input, key: str) -> None:
-        """Reads a benchmark's file, which other stages of the plan may name too, unless `locate` has told what is wrong."""
-        if entry.identity in self._looked_into or any(problem.startswith(f"{key}: ") for problem in self.problems):
+        """Reads a benchmark's file, if it has not been read before. Of no file, a folder and an empty one `locate` has told."""
+        file, known = Path(entry.location), f"items|{entry.identity}"
+        if is_uri(entry.location):
+            self.problem(f"{key}: {entry.location} is not on this machine; fetch it, and name the file")
+        elif entry.identity.startswith("missing:") or file.is_dir() or (file.is_file() and not file.stat().st_size):
             return
-        self._looked_into.add(entry.identity)
-        try:
-            for _ in read_items(benchmark, Path(entry.location)):
-                pass
-        except (OSError, ValueError) as error:
-            self.problem(f"{key}: {error}")
+        elif known not in self.hashes.known:
+            try:
+                self.hashes.known[known] = str(sum(1 for _ in read_items(benchmark, file)))
+            except (OSError, ValueError) as error:
+                self.problem(f"{key}: {error}")
 
     def problem(self, text: str) -> None:
         if text not in self.problems:

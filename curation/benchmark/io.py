@@ -126,10 +126,10 @@ def read_parquet(documents: int, scratch: Path) -> Work:
 def read_rows(documents: int, scratch: Path) -> Work:
     """What dedup leaves where it drops every eighth document: rows of the shard before."""
     from curation.shards import RowWriter, read_shard
-    from recipes.shards import Shard
+    from recipes.shards import ShardFile
 
     write_shard(documents, scratch)()
-    shard, path = Shard(scratch / "shard.parquet"), scratch / "rows.parquet"
+    shard, path = ShardFile(scratch / "shard.parquet"), scratch / "rows.parquet"
     writer = RowWriter(path, shard.texts, path.parent)
     for group in range(shard.num_groups):
         rows = shard.rows(group)

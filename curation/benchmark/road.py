@@ -23,6 +23,7 @@ from curation.benchmark.measure import Comparison, Measured, Way, Work, measure
 from curation.benchmark.road_data import write_labels, write_pages
 from curation.benchmark.size import Size
 from curation.benchmark.tokenize import find_tokenizer
+from curation.shards import write_with_texts
 from curation.steps import DOCUMENTS
 from recipes.manifest import read_manifest
 from recipes.stage import Stage, read_stage, write_stage
@@ -172,7 +173,10 @@ def _stock(name: str, stages: dict[str, Stage], road: Road, size: Size) -> Way |
         return Way(stock_road.dedup, (documents, scratch))
     if name == "decontaminate":
         files = {role.partition("/")[2]: Path(stage.input(role)) for role in stage.inputs if role.startswith("benchmarks/")}
-        return Way(stock_road.keep, (documents, stock_road.uncontaminated, files, scratch))
+        whole = size.scratch / "road_documents"  # datatrove reads no rows of other shards
+        shutil.rmtree(whole, ignore_errors=True)
+        write_with_texts(documents / DOCUMENTS, whole / DOCUMENTS)
+        return Way(stock_road.keep, (whole, stock_road.uncontaminated, files, scratch))
     return Way(stock_road.tokenize, (stages["decontaminate"].folder, _tokenizer(size) / "tokenizer.json", scratch))
 
 

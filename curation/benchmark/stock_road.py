@@ -7,6 +7,7 @@ network (language model) it is given the local file. Every function returns the 
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ Decide = Callable[[Document], bool]
 
 
 def documents(folder: Path) -> Iterator[Document]:
-    """The first of what a stage wrote, as datatrove reads it."""
-    yield from _reader(folder).run(None, 0, 1)
+    """The first of what a stage wrote, as datatrove reads it, which only warns of files that it cannot read."""
+    found = _reader(folder).run(None, 0, 1)
+    first = next(found, None)
+    if first is None:
+        raise ValueError(f"datatrove finds no document in {folder}")
+    yield from chain([first], found)
 
 
 def _reader(folder: Path) -> Any:

@@ -33,7 +33,7 @@ def read_items(benchmark: str, path: Path) -> Iterator[Item]:
             continue
         try:
             record = json.loads(line)  # accepts NaN, which real files hold
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"benchmark {benchmark!r}: {path}, line {number} is not JSON ({error}); mend the file") from error
         yield _item(benchmark, path, number, record)
         num += 1

@@ -23,7 +23,7 @@ from curation.dedup.key_ranges import SortedFiles
 from curation.dedup.shingles import Numbers
 from curation.dedup.signatures import Signatures
 from curation.steps import DOCUMENTS
-from recipes.shards import Shard
+from recipes.shards import ShardFile
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class DropDuplicates(PipelineStep):
         self._found: tuple[Drops, npt.NDArray[np.int64]] | None = None  # and how many characters each document has
 
     def run(self, data: Iterable[pa.Table], rank: int = 0, world_size: int = 1) -> None:  # type: ignore[override]
-        book, shard = self.book, Shard(self.shards / f"{rank:05d}.parquet")
+        book, shard = self.book, ShardFile(self.shards / f"{rank:05d}.parquet")
         drops, lengths = self._found = self._found or self._find(shard.path, rank)
         writer = book.row_writer(DOCUMENTS, shard.texts)
         for rows in data:
@@ -96,7 +96,7 @@ class DropDuplicates(PipelineStep):
         documents = self.signatures.in_order(rank, ["id", "text", "length"])
         return find_drops(self.clusters, rank, documents), documents["length"].to_numpy()
 
-    def _drop(self, rows: pa.Table, drops: Drops, num_chars: npt.NDArray[np.int64], shard: Shard, first: int) -> None:
+    def _drop(self, rows: pa.Table, drops: Drops, num_chars: npt.NDArray[np.int64], shard: ShardFile, first: int) -> None:
         """Puts what is dropped on record, kind by kind."""
         for kind in sorted({row["kind"] for row in drops.rows}):
             chosen = [number for number, row in enumerate(drops.rows) if row["kind"] == kind]
@@ -104,8 +104,9 @@ class DropDuplicates(PipelineStep):
             gone = rows.take(places)
             pairs = zip(gone["metadata"].to_pylist(), chosen, strict=True)
             metadata = [orjson.loads(known) | _evidence(drops.rows[number]) for known, number in pairs]
-            examples = (_document(shard, first + place) for place in places.tolist())
-            self.book.drop_rows(gone, metadata, f"{kind}_duplicate", shard.texts, int(num_chars[places].sum()), examples)
+            docs = (_document(shard, first + place) for place in places.tolist())
+            characters = int(num_chars[places].sum())
+            self.book.drop_rows(gone, metadata, f"{kind}_duplicate", texts=shard.texts, num_chars=characters, docs=docs)
 
 
 def _evidence(row: dict[str, Any]) -> dict[str, Any]:
@@ -113,6 +114,6 @@ def _evidence(row: dict[str, Any]) -> dict[str, Any]:
     return {"duplicate_of": row["duplicate_of"]} | similar
 
 
-def _document(shard: Shard, place: int) -> Document:
+def _document(shard: ShardFile, place: int) -> Document:
     found = shard.document(place)
     return Document(text=found["text"], id=found["id"], metadata=orjson.loads(found["metadata"]))

@@ -10,7 +10,7 @@ from datatrove.pipeline.base import PipelineStep
 
 from curation.book import Book
 from curation.dedup.key_ranges import SortedFiles
-from recipes.shards import Shard
+from recipes.shards import ShardFile
 from recipes.stage import Reports
 
 
@@ -29,7 +29,7 @@ class ReadShard(PipelineStep):
         self.memory = 0  # row groups that were read
 
     def run(self, data: DocumentsPipeline, rank: int = 0, world_size: int = 1) -> Iterator[pa.Table]:  # type: ignore[override]
-        shard = Shard(self.documents / f"{rank:05d}.parquet")
+        shard = ShardFile(self.documents / f"{rank:05d}.parquet")
         self.book.count("documents_in", n=0)
         report = Reports(self.stage, rank, "documents")
         for group in range(self.memory, shard.num_groups):

@@ -215,16 +215,6 @@ def _text_key(text: str) -> int:
     return key ^ key >> int(SHIFT)
 
 
-def num_characters(texts: pa.LargeStringArray) -> int:
-    """Of all texts together."""
-    if compiled():
-        from curation.dedup import shingle_kernels
-
-        data, ends = _buffers(texts)
-        return int(shingle_kernels.num_characters(data[ends[0] : ends[-1]]))
-    return int(pc.sum(pc.utf8_length(texts)).as_py() or 0)
-
-
 def _buffers(texts: pa.LargeStringArray) -> tuple[npt.NDArray[np.uint8], Numbers]:
     """The bytes of all texts, and where each ends."""
     _, ends, data = texts.buffers()

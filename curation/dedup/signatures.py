@@ -31,10 +31,10 @@ from curation.dedup.shard_tables import only_chunk
 from curation.dedup.shingles import MinHash, Shingles, SignedTexts, Signer
 from curation.dedup.survivors import wanted_codes
 from recipes.schema import DedupStage
-from recipes.shards import footer_hash
+from recipes.shards import shard_hash
 
 BATCH_DOCUMENTS = 1_000
-SHARD = b"shard"  # in the metadata of a file of documents: the hash of the shard's footer
+SHARD = b"shard"  # in the metadata of a file of documents: the hash of its shard
 SHOWN_CHARS = 40  # of a date that cannot be read
 DOCUMENT_SCHEMA = pa.schema(
     [
@@ -73,7 +73,7 @@ class Signatures:
 
     def check_made_from(self, shard: Path, rank: int) -> None:
         """Refuses a shard that was written anew since."""
-        if pq.read_schema(self.file("documents", rank)).metadata.get(SHARD) != footer_hash(shard):
+        if pq.read_schema(self.file("documents", rank)).metadata.get(SHARD) != shard_hash(shard):
             raise ValueError(f"{shard} has changed since its signatures were written; run the dedup stages again")
 
     @property
@@ -143,7 +143,7 @@ class WriteSignatures(PipelineStep):
         params = self.params
         signer = Signer(params.ngram, MinHash(params.num_bands, params.rows_per_band, self.seed))
         shared = banding({**params.model_dump(), "seed": self.seed})
-        shard = footer_hash(self.shards / f"{rank:05d}.parquet")
+        shard = shard_hash(self.shards / f"{rank:05d}.parquet")
         writer = SignatureWriter(self.book.folder, rank, shared, urls=params.url, place=self.memory, shard=shard)
         for table in data:
             for first in range(0, len(table), BATCH_DOCUMENTS):

@@ -10,6 +10,7 @@ _DELIMITED = re.compile(r"\$\$(?P<double>.+)\$\$|\$(?P<single>[^$]+)\$|\\\[(?P<s
 _ENVIRONMENT = re.compile(r"\\begin\{(equation\*?|displaymath|math)\}(.*)\\end\{\1\}", re.DOTALL)
 _TOKEN = re.compile(r"\\(?:[a-zA-Z]+|\S)|\S")
 _BRACED = re.compile(r"(?<!\S)\{ ([^\s{}]+) \}(?!\S)")
+_USUAL_CHARS = 60
 _LOOKS_LIKE_LATEX = re.compile(r"[\\^_={}<>+*/|]|^\W*[A-Za-z0-9]{1,3}\W*$")
 
 
@@ -51,9 +52,18 @@ def tidy(latex: str, *, is_display: bool) -> str:
     return ("\n" if is_display or has_comment else " ").join(row for row in rows if row)
 
 
-@lru_cache(maxsize=10_000)
 def identity(text: str) -> str:
     """The same for formulas that differ in delimiters, spaces or braces around single tokens only: $x^{2}$ is \\[ x^2 \\]."""
+    return _usual_identity(text) if len(text) < _USUAL_CHARS else _identity(text)
+
+
+@lru_cache(maxsize=10_000)
+def _usual_identity(text: str) -> str:
+    """Pages write the same short formulas again and again."""
+    return _identity(text)
+
+
+def _identity(text: str) -> str:
     text = text.strip()
     delimited = _DELIMITED.fullmatch(text)
     environment = _ENVIRONMENT.fullmatch(text)

@@ -9,7 +9,15 @@ import numpy as np
 
 from curation.extract import elements
 from curation.extract.content_mathml import UnreadableMath
-from curation.extract.delimiters import Delimiter, closing_index, configured_pairs, find_delimiters, read_delimited, usual_pairs
+from curation.extract.delimiters import (
+    ASCIIMATH,
+    Delimiter,
+    closing_index,
+    configured_pairs,
+    find_delimiters,
+    read_delimited,
+    usual_pairs,
+)
 from curation.extract.images import read_image
 from curation.extract.latex import TWIN, Formula, identity
 from curation.extract.nesting import END, FLAGS, INSIDE_STOP, OPENS, OWNER, PARENT, START, STOP, TAG, TOO_DEEP
@@ -22,7 +30,7 @@ from curation.extract.weights import SPAN_START
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 
 _NAMES = (b"MathJax", b"renderMathInElement", b"sciimath", b"SCIIMath")  # the last two: asciimath2jax, ASCIIMathML
-_CONFIGURES = (b"inlineMath", b"displayMath", b"delimiters", b"sciimath", b"SCIIMath", b"config=AM_")
+_CONFIGURES = (b"inlineMath", b"displayMath", b"delimiters")  # delimiters of their own, in a script
 _TAGS = re.compile(r"<[^>]*>")
 _NAME = re.compile(r"<(?:[a-z]+:)?([a-z0-9-]+)", re.IGNORECASE)
 _MAX_SCRIPT_CHARS = 120
@@ -131,8 +139,10 @@ class Page:
         found = [Delimiter._make(place) for place in places if place[2] in texts]
         tags, source = self.scanned.tags, self.scanned.source
         scripts = tags[(tags[:, TAG] == tag_number("script")) & (tags[:, OWNER] == OPENS)].tolist()
-        said = b"\n".join([source[script[START] : script[STOP]] for script in scripts])
-        if not any(name in said for name in _NAMES) or not any(mark in said for mark in _CONFIGURES):
+        said = b"\n".join([source[script[END] : script[INSIDE_STOP]] for script in scripts])
+        if not any(mark in said for mark in _CONFIGURES) and source.count(ASCIIMATH.encode()) < 2:
+            return found
+        if not any(name in source for name in _NAMES):
             return found
         own = configured_pairs(html, "\n".join(html[script[END] : script[INSIDE_STOP]] for script in scripts))
         if not own:

@@ -28,7 +28,7 @@ from curation.sources.unpack import DAMAGE, ForeignFile, compression, damage, li
 from curation.sources.values import BadValue, column_values, lookup
 from curation.sources.warc import Damaged, Skipped, read_warc
 from recipes.schema import Source
-from recipes.shards import DOCUMENT_SCHEMA, Shard, has_rows
+from recipes.shards import DOCUMENT_SCHEMA, ShardFile, has_rows
 
 BATCH_ROWS = 1_000
 ENCRYPTED = b"PARE"
@@ -180,7 +180,7 @@ class ReadSource(BaseReader):
             return
         try:
             table = pq.ParquetFile(stream)
-            rows = Shard(Path(stream.name)) if has_rows(table.schema_arrow) else None  # their texts lie in another file
+            rows = _rows(stream, file) if has_rows(table.schema_arrow) else None
             columns = self._columns(DOCUMENT_SCHEMA.names if rows else table.schema_arrow.names)
         except (pa.ArrowException, OSError):
             self._unreadable("encrypted_parquet" if is_encrypted else "corrupt_parquet", file, "files")
@@ -257,6 +257,17 @@ class ReadSource(BaseReader):
             return text
         self._unreadable("empty_text" if isinstance(text, str) else "missing_column" if text is None else "not_text", file)
         return None
+
+
+def _rows(stream: IO[bytes], file: str) -> ShardFile:
+    """A shard whose texts lie in another file, beside it."""
+    path = Path(getattr(stream, "name", ""))
+    if not path.is_file():
+        raise ValueError(
+            f"{file} has rows of another shard in place of texts, which are found beside local files alone; write it whole, "
+            "before it is moved, with: python -m curation.shards FOLDER OUT"
+        )
+    return ShardFile(path)
 
 
 def _size(fs: Any, file: str) -> int:

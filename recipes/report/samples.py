@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from recipes.report.figures import is_number
 from recipes.report.record import Record, flat
-from recipes.shards import Shard, has_documents
+from recipes.shards import ShardFile, has_documents
 
 NUM_SAMPLES = 3  # a reason
 MAX_TRIES = 4  # a sample: files may be empty
@@ -80,7 +80,7 @@ def _draw(folder: Path, files: Sequence[tuple[str, int]], *, seed: str) -> Itera
         try:
             if not has_documents(pq.read_schema(folder / path)):
                 return  # of documents, but not documents: signatures
-            shard = Shard(folder / path)
+            shard = ShardFile(folder / path)
             row = int(place * shard.num_documents)
             found = shard.document(row) if shard.num_documents and (path, row) not in drawn else None
         except (pa.ArrowException, OSError, ValueError):

@@ -4,8 +4,11 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from curation import compiled
 
@@ -68,3 +71,13 @@ def test_a_folder_that_another_user_can_write_to_is_not_taken(shared: Path, prep
     assert shared not in folder.parents
     assert folder.parent == shared.parent
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "makes", [lambda array: np.zeros(len(array)).sum(), lambda array: array[1:], lambda array: array.copy().sum()]
+)
+def test_a_lean_function_makes_and_returns_no_array(makes: Callable[..., Any]) -> None:
+    """Nothing would count who has it."""
+    with pytest.raises(TypingError):
+        compiled.lean_njit(makes)(np.arange(3.0))
+    assert compiled.lean_njit(lambda array: array[1:][0] + len(array))(np.arange(3.0)) == 4

@@ -205,6 +205,14 @@ def test_delimiters_that_a_page_configures_are_protected() -> None:
     assert one("@@x<c and y@@", auto_render) == ("@@x<c and y@@", {"delimiters": 1})
 
 
+def test_a_script_configures_what_is_named_elsewhere_on_the_page() -> None:
+    config = '<script>c = {delimiters: [{left: "@@", right: "@@", display: false}]};</script>'
+    for named in ('<link rel="preload" href="MathJax.js">', "<!-- by MathJax -->", '<p onclick="renderMathInElement(b, c)">'):
+        assert one("@@x<c and y@@", named + config) == ("@@x<c and y@@", {"delimiters": 1})
+    assert extract(page("<p>@@x@@</p>", config)).num_equations == 0
+    assert one("`x/2 &lt; y`", '<link href="ASCIIMathML.js">') == (r"$\frac{x}{2}<y$", {"asciimath": 1})
+
+
 def test_prices_and_code_are_not_formulas() -> None:
     found = extract(page("<p>It costs $5 here and $6 there, or US$ 7.</p><pre>echo $HOME $PATH</pre><code>$x$</code>"))
     assert found.num_equations == 0

@@ -18,7 +18,7 @@ from recipes.report.formulas import mark_formulas
 from recipes.report.make import render
 from recipes.report.record import Record, read_records
 from recipes.report.samples import NUM_SAMPLES, SAMPLE_CHARS, excerpt, samples_of
-from recipes.shards import Shard
+from recipes.shards import ShardFile
 from recipes.stage import Stage
 
 
@@ -52,7 +52,7 @@ def test_samples_of_rows_have_the_texts_of_the_shard_they_are_of(tmp_path: Path)
     road = Road(tmp_path)
     before = filtering(road, [40])
     stage = road.stage("curate/x", "dedup", "dedup", "curation", documents=before)
-    shard = Shard(before.folder / "documents" / "00000.parquet")
+    shard = ShardFile(before.folder / "documents" / "00000.parquet")
     rows = pa.concat_tables([shard.rows(group) for group in range(shard.num_groups)])
     for folder, begin in (("documents", 0), ("dropped/near_duplicate", 20)):
         writer = RowWriter(stage.folder / folder / "00000.parquet", shard.texts, stage.folder / folder)
