@@ -62,6 +62,7 @@ def together(layout: str, request: dict[str, Any]) -> dict[str, list[float]]:
                 process.kill()
             raise AssertionError(f"the processes of {layout} do not end")
     results: dict[str, list[float]] = json.loads(request["results"].read_text())
+    request["results"].unlink()
     return results
 
 
@@ -82,6 +83,7 @@ def test_what_does_not_change_the_arithmetic_changes_no_bit(losses: dict[str, di
 def test_a_checkpoint_is_loaded_by_every_layout(losses: dict[str, dict[str, list[float]]], saved: str) -> None:
     """The second step depends on weights and on AdamW's moments: it is the same as without a change of layout."""
     wanted, wanted_norm = losses["data4"]["data4"]
+    assert losses[saved].keys() == LAYOUTS.keys()
     for loaded, (loss, norm) in losses[saved].items():
         assert abs(loss - wanted) < BOUND, loaded
         assert abs(norm / wanted_norm - 1) < 2e-5, loaded
