@@ -14,7 +14,7 @@ from slurm.queue.live import LiveJob, live
 from slurm.virtual.cluster import VirtualCluster
 
 PATIENCE_SECONDS = 300.0  # for anything that Slurm or a stage does; on a machine that is much too busy it is not enough
-STEP_SECONDS = 0.005
+STEP_SECONDS = 0.002
 
 
 class Stuck(Exception):

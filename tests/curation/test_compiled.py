@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numba.core.errors import TypingError
+from numba.core.errors import NumbaError
 
 from curation import compiled
 
@@ -78,6 +78,6 @@ def test_a_folder_that_another_user_can_write_to_is_not_taken(shared: Path, prep
 )
 def test_a_lean_function_makes_and_returns_no_array(makes: Callable[..., Any]) -> None:
     """Nothing would count who has it."""
-    with pytest.raises(TypingError):
+    with pytest.raises(NumbaError):
         compiled.lean_njit(makes)(np.arange(3.0))
     assert compiled.lean_njit(lambda array: array[1:][0] + len(array))(np.arange(3.0)) == 4
