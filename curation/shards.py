@@ -7,6 +7,7 @@ Columns travel whole between Arrow and Python, metadata through orjson. What is 
 import argparse
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ CHARS_PER_GROUP = 64_000_000  # a group is in memory whole, and pages of HTML ar
 JSON_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
 
 
-class _Writer:
+class _Writer(ABC):
     """A shard under a temporary name until it is closed. The same documents give the same bytes."""
 
     def __init__(self, path: Path, schema: pa.Schema):
@@ -46,8 +47,9 @@ class _Writer:
         self._file.close()
         self._temporary.replace(self.path)
 
+    @abstractmethod
     def _flush(self) -> None:
-        raise NotImplementedError
+        """Writes what waits, as a row group."""
 
 
 class ShardWriter(_Writer):
@@ -194,8 +196,7 @@ def main() -> int:
     try:
         print(f"{write_with_texts(arguments.folder, arguments.out)} documents")
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return exits.MISTAKE
+        return exits.of_mistake(error)
     return exits.DONE
 
 

@@ -4,6 +4,7 @@ Those above 2 are sysexits.h's nearest words. What a status cannot tell (a signa
 """
 
 import errno
+import sys
 
 DONE = 0
 FAILED = 1
@@ -15,6 +16,12 @@ NO_ROOM = 73  # the disk is full
 INTERRUPTED = 75  # by a signal, with a checkpoint saved: the same command goes on from there
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def of_mistake(error: ValueError) -> int:
+    """The status of what a program was given wrong, which it says."""
+    print(f"error: {error}", file=sys.stderr)
+    return MISTAKE
 
 
 def of_error(error: BaseException) -> int:

@@ -96,6 +96,7 @@ class Outside:
         elif known not in self.hashes.known:
             try:
                 self.hashes.known[known] = str(sum(1 for _ in read_items(benchmark, file)))
+                self.hashes.save()
             except (OSError, ValueError) as error:
                 self.problem(f"{key}: {error}")
 

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recipes.shards import has_documents
+
 DOCUMENTS, DROPPED = "documents", "dropped"
 NUM_THREADS = 4  # of which each decodes in Arrow, outside Python's lock
 
@@ -51,7 +53,7 @@ def shards_of(folder: Path, name: str = "[0-9]*") -> list[Shard]:
     """What a stage kept, then what it dropped, by reason. `name`: only of one rank. Signatures of documents are no documents."""
     kept = [Shard(file, None) for file in sorted((folder / DOCUMENTS).glob(f"{name}.parquet"))]
     with open_parquet(kept[0].file) if kept else nullcontext() as first:
-        if first is not None and "metadata" not in first.schema_arrow.names:
+        if first is not None and not has_documents(first.schema_arrow):
             return []
     reasons = sorted(path for path in (folder / DROPPED).glob("*") if path.is_dir())
     return kept + [Shard(file, path.name) for path in reasons for file in sorted(path.glob(f"{name}.parquet"))]

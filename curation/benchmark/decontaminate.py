@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datatrove.data import Document
@@ -23,6 +23,9 @@ from curation.benchmark.corpus import Corpus
 from curation.benchmark.measure import Comparison, Way, Work, compare
 from curation.benchmark.size import Size
 from recipes.schema import DecontaminateStage
+
+if TYPE_CHECKING:
+    from curation.decontaminate.detector import Detector
 
 SEED = 7
 STOCK_DOCUMENTS = 400
@@ -36,7 +39,10 @@ Found = dict[str, set[str]]  # ids of documents, `removed` and `near`
 
 
 def comparisons(size: Size) -> Iterator[Comparison]:
+    from curation.decontaminate.detector import Detector
+
     files = benchmark_files(size)
+    detector = Detector.of(files, _params(files))
     documents = size.or_else(6_000)
     corpus = _write_corpus(size, files, documents)
     few = min(STOCK_DOCUMENTS, documents)
@@ -56,7 +62,7 @@ def comparisons(size: Size) -> Iterator[Comparison]:
         with_evidence = compared.ours_seconds / _kilobytes(texts[""]) * 1e6
         if size.data is not None and not find_questions:
             texts |= {f"_{name}": _problems(size.data / file) for name, file in PROBLEMS.items() if (size.data / file).is_file()}
-        costs = {f"detector_us_per_kb{name}": _us_per_kb(some, files, size.repeats) for name, some in texts.items()}
+        costs = {f"detector_us_per_kb{name}": _us_per_kb(detector, some, size.repeats) for name, some in texts.items()}
         costs = {name: round(cost, 2) for name, cost in (costs | {"step_with_evidence_us_per_kb": with_evidence}).items()}
         yield replace(compared, quality=compared.quality | costs)
     if size.data is not None and (size.data / "peer-tests").is_dir():
@@ -138,12 +144,11 @@ def ours(corpus: Path, count: int, files: dict[str, Path], scratch: Path) -> Wor
     return work
 
 
-def _us_per_kb(texts: list[str], files: dict[str, Path], repeats: int) -> float:
+def _us_per_kb(detector: "Detector", texts: list[str], repeats: int) -> float:
     """CPU-microseconds of finding alone, in batches as the step's: no documents are made, and no evidence is written."""
     from curation.batches import batches
-    from curation.decontaminate.detector import Detector
 
-    detector, docs = Detector.of(files, _params(files)), [Document(text=text, id="") for text in texts]
+    docs = [Document(text=text, id="") for text in texts]
     seconds = []
     for _ in range(repeats + 1):  # the first compiles every kernel
         start = process_time()

@@ -45,8 +45,8 @@ def foreign_runs(content):  # type: ignore[no-untyped-def]
 
 @lean_njit(cache=True)
 def find_all(content, bounds, kinds, plain, spellings, hashes, starts, ends, offsets):  # type: ignore[no-untyped-def]
-    """Fills `hashes`, `starts` and `ends`, and `offsets`: where each text's begin. `plain`: what a byte is
-    that begins a character, FOREIGN outside ASCII."""
+    """Fills `hashes`, `starts` and `ends`, and `offsets`: where each text's begin. `plain`: what a byte is that begins a
+    character, FOREIGN outside ASCII."""
     keys, tokens, marks = spellings
     count = offsets[0] = 0
     for text in range(len(bounds) - 1):

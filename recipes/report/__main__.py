@@ -11,8 +11,7 @@ def main() -> int:
     try:
         make_report(Path(sys.argv[1]).absolute())
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return exits.MISTAKE
+        return exits.of_mistake(error)
     return exits.DONE
 
 

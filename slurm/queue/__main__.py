@@ -19,8 +19,7 @@ def main() -> int:
     try:
         return Node(asked.folder, asked.part, asked.elements, asked.failed_line).run()
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return exits.MISTAKE
+        return exits.of_mistake(error)
 
 
 if __name__ == "__main__":
